@@ -1,0 +1,36 @@
+# Every target sets itself up: the first call installs into .venv, later calls start at once.
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PYTHONNOUSERSITE := 1
+export HF_HUB_OFFLINE := 1
+export SDL_VIDEODRIVER := dummy
+
+.PHONY: setup test test-full check format clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml
+	@command -v uv >/dev/null 2>&1 && uv --version >/dev/null 2>&1 || python3 -m pip install --quiet uv
+	@UV="$$(command -v uv >/dev/null 2>&1 && uv --version >/dev/null 2>&1 && echo uv || echo python3 -m uv)"; \
+	test -x $(BIN)/python || $$UV venv --quiet --python 3.12 $(VENV); \
+	$$UV pip install --quiet --python $(BIN)/python --editable '.[all]'
+	@touch $@
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+test-full: $(READY)
+	$(BIN)/python -m pytest -m 'not gpu'
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

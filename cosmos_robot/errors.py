@@ -1,0 +1,56 @@
+"""The exceptions and warnings that this library raises, in one tree.
+
+Each message is one clear sentence or two: what was wrong, what was expected, what to do. The command line prints
+the message without a traceback and exits with status 2.
+"""
+
+
+class CosmosRobotError(Exception):
+    """Base of every error that this library raises on purpose."""
+
+
+class InvalidInputError(CosmosRobotError, ValueError):
+    """A value, an array or a file that the caller gave cannot be used."""
+
+
+class UnknownDomainError(InvalidInputError, KeyError):
+    """A domain name that is not registered; the message carries the nearest names."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would quote the sentence
+
+
+class UnknownFactError(CosmosRobotError, LookupError):
+    """A fact about a domain (a normaliser, bounds, a rotation) that nobody has published."""
+
+
+class MediaError(InvalidInputError):
+    """An image or a video that is empty, of the wrong shape, or does not decode."""
+
+
+class CheckpointError(CosmosRobotError):
+    """A checkpoint that is not there, is not whole, or has not what the mode needs."""
+
+
+class UnsupportedModeError(CosmosRobotError, NotImplementedError):
+    """A mode that this checkpoint or this service does not have."""
+
+
+class DeviceError(CosmosRobotError, RuntimeError):
+    """A device that is not there, or has too little memory; the message carries the figures."""
+
+
+class MissingDependencyError(CosmosRobotError, ImportError):
+    """An optional package is not installed; the message names the extra that brings it."""
+
+
+class CosmosRobotWarning(UserWarning):
+    """Base of every warning that this library gives."""
+
+
+class ActionRangeWarning(CosmosRobotWarning):
+    """Actions far outside the domain's range, as when raw and normalised ones are mixed up."""
+
+
+class UntrainedDomainWarning(CosmosRobotWarning):
+    """The checkpoint was not trained for the domain id that it is asked for."""

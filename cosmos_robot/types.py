@@ -1,0 +1,283 @@
+"""The frozen types that travel between the layers: one for each arrow of the data's way.
+
+episode -> `Observation` + `Actions` -> domain -> `ModelInput` -> engine -> `Prediction` -> `Rollout`
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmos_robot.errors import InvalidInputError, MediaError
+
+type Frames = NDArray[np.uint8]
+type FloatArray = NDArray[np.float32]
+
+ActionMode = Literal["forward_dynamics", "inverse_dynamics", "policy"]
+ACTION_MODES: tuple[ActionMode, ...] = get_args(ActionMode)
+
+
+class ActionSpace(StrEnum):
+    """Whose units an action array is in. An array is marked with its space; it is never guessed."""
+
+    ROBOT = "robot"
+    """Metres, rotation matrices' columns, gripper opening, pixels ...: what the domain's channels say."""
+    MODEL = "model"
+    """The checkpoint's normalised training space, zero-padded or not."""
+
+
+@dataclass(frozen=True, eq=False)
+class Actions:
+    """A sequence of actions: row `i` is the transition from frame `i` to frame `i + 1`.
+
+    Attributes:
+        values: float32 `[T, D]`, finite; units as `space` says.
+        space: robot units or the checkpoint's normalised space.
+        domain: canonical name of the domain whose channels these are.
+
+    Raises:
+        InvalidInputError: if the array is not `[T, D]` or holds NaN or infinity.
+    """
+
+    values: FloatArray
+    space: ActionSpace
+    domain: str
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.values, dtype=np.float32)
+        if values.ndim != 2 or values.shape[0] < 1 or values.shape[1] < 1:
+            raise InvalidInputError(
+                f"actions must be an array of shape [T, D] with at least one row; got shape {values.shape}."
+            )
+        if not np.isfinite(values).all():
+            row, channel = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
+            raise InvalidInputError(
+                f"actions must be finite; row {row}, channel {channel} is {values[row, channel]}."
+            )
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "space", ActionSpace(self.space))
+
+    def __len__(self) -> int:
+        return int(self.values.shape[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What the robot sees, and optionally feels, at one instant.
+
+    Attributes:
+        frame: uint8 RGB `[H, W, 3]`.
+        state: float32 `[S]` proprioceptive state in robot units, or None.
+
+    Raises:
+        MediaError: if the frame is not a uint8 RGB image.
+        InvalidInputError: if the state is not a finite vector.
+    """
+
+    frame: Frames
+    state: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "frame", require_frame(self.frame))
+        if self.state is not None:
+            state = np.asarray(self.state, dtype=np.float32)
+            if state.ndim != 1 or not np.isfinite(state).all():
+                raise InvalidInputError(f"a state must be a finite vector; got shape {state.shape}.")
+            object.__setattr__(self, "state", state)
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The sizes, in pixels `(height, width)`, that a conditioning frame passes through.
+
+    Attributes:
+        source: the caller's frame.
+        floored: `source` floored to multiples of `multiple` (the autoencoder's spatial factor); the frame is resized
+            to it first, as diffusers' video processor does.
+        content: `floored` scaled down, never up, to fit into `padded`.
+        padded: the checkpoint's canvas: `content` is padded at right and bottom up to it before encoding. This is the
+            size that the prompt names.
+        output: what comes back: the latent is cropped to whole cells of the content.
+        multiple: the autoencoder's spatial factor.
+    """
+
+    source: tuple[int, int]
+    floored: tuple[int, int]
+    content: tuple[int, int]
+    padded: tuple[int, int]
+    output: tuple[int, int]
+    multiple: int = 16
+
+    @property
+    def latent(self) -> tuple[int, int]:
+        """Height and width of the cropped latent grid, in cells."""
+        return self.output[0] // self.multiple, self.output[1] // self.multiple
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInput:
+    """One finished request to the engine: tensors and integers, no robot.
+
+    Attributes:
+        mode: the action mode.
+        frames: uint8 `[N, H, W, 3]`: the one conditioning frame (forward dynamics, policy) or the whole clip of
+            `action_chunk_size + 1` frames (inverse dynamics).
+        canvas: the sizes that the frames pass through.
+        prompt: the finished prompt, with the JSON caption already built.
+        negative_prompt: the prompt of the unconditional pass; used only where `guidance` is not 1.
+        domain_id: which of the checkpoint's embodiment domains.
+        raw_action_dim: how many of the checkpoint's action channels mean something.
+        action_chunk_size: number of transitions; a multiple of 4.
+        fps: frames a second, which modulates the temporal positions.
+        num_steps: denoising steps.
+        guidance: classifier-free guidance scale; 1 means none.
+        shift: flow shift of the noise schedule; None keeps the checkpoint's own schedule.
+        seed: of the initial noise.
+        actions: float32 `[action_chunk_size, action_dim]` in model space, zero-padded (forward dynamics), or None.
+        state: float32 `[action_dim]` in model space: a clean first action row (DROID's policy form), or None.
+        use_system_prompt: whether the checkpoint's system prompt stands before the user's.
+        decode: whether frames are wanted back; inverse dynamics never decodes.
+    """
+
+    mode: ActionMode
+    frames: Frames
+    canvas: Canvas
+    prompt: str
+    domain_id: int
+    raw_action_dim: int
+    action_chunk_size: int
+    fps: float
+    num_steps: int
+    guidance: float = 1.0
+    shift: float | None = None
+    seed: int = 0
+    negative_prompt: str = ""
+    actions: FloatArray | None = None
+    state: FloatArray | None = None
+    use_system_prompt: bool = False
+    decode: bool = True
+
+    def __post_init__(self) -> None:
+        if self.mode not in ACTION_MODES:
+            raise InvalidInputError(f"unknown mode {self.mode!r}; expected one of {', '.join(ACTION_MODES)}.")
+        require_chunk_size(self.action_chunk_size)
+        if self.num_steps < 1:
+            raise InvalidInputError(f"num_steps must be at least 1; got {self.num_steps}.")
+        if not (np.isfinite(self.guidance) and self.guidance >= 1.0):
+            raise InvalidInputError(f"guidance must be a number of at least 1; got {self.guidance}.")
+        if self.shift is not None and not (np.isfinite(self.shift) and self.shift > 0):
+            raise InvalidInputError(f"shift must be a positive number; got {self.shift}.")
+        if not (np.isfinite(self.fps) and self.fps > 0):
+            raise InvalidInputError(f"fps must be a positive number; got {self.fps}.")
+        wanted = self.action_chunk_size + 1 if self.mode == "inverse_dynamics" else 1
+        if self.frames.shape[0] != wanted:
+            raise MediaError(f"{self.mode} takes {wanted} frame(s) here; got {self.frames.shape[0]}.")
+        if (self.actions is None) == (self.mode == "forward_dynamics"):
+            raise InvalidInputError("forward_dynamics takes actions, the other modes take none.")
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the engine gives for one `ModelInput`.
+
+    Attributes:
+        frames: uint8 `[T + 1, H, W, 3]` (float32 in `[0, 1]` where the caller asked for it), or None where nothing
+            was decoded.
+        actions: float32 `[T, raw_action_dim]` in model space, or None where the caller gave the actions.
+    """
+
+    frames: Frames | FloatArray | None
+    actions: FloatArray | None
+
+
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """What a world model answers.
+
+    Attributes:
+        frames: uint8 `[T + 1, H, W, 3]`, or None where only actions were wanted. H and W are the output canvas.
+        actions: float32 `[T, D]` in the units of `action_space`.
+        action_space: robot units or the checkpoint's normalised space.
+        domain: canonical name of the domain.
+        fps: frames a second.
+        seed: the seed that gave it.
+        prompt: the caller's prompt.
+        notes: sentences about what was answered otherwise than asked, for instance at another canvas.
+    """
+
+    frames: Frames | None
+    actions: FloatArray
+    action_space: ActionSpace
+    domain: str
+    fps: float
+    seed: int
+    prompt: str
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.frames is not None and self.frames.shape[0] != self.actions.shape[0] + 1:
+            raise InvalidInputError(
+                f"a rollout has one frame more than actions; got {self.frames.shape[0]} frames and "
+                f"{self.actions.shape[0]} actions."
+            )
+
+
+def require_chunk_size(chunk: int) -> int:
+    """Check that an action chunk fills whole latent frames and return it.
+
+    Raises:
+        InvalidInputError: if it is not a positive multiple of 4.
+    """
+    if chunk < 4 or chunk % 4:
+        lower = max(4, chunk // 4 * 4)
+        raise InvalidInputError(
+            f"action_chunk_size must be a positive multiple of 4, because one latent frame holds 4 video frames; "
+            f"got {chunk}. Use {lower} or {lower + 4}."
+        )
+    return chunk
+
+
+def require_frame(frame: object) -> Frames:
+    """Check that `frame` is a uint8 RGB image `[H, W, 3]` and return it as an array.
+
+    Accepts an array or anything that numpy turns into one, such as a PIL image.
+
+    Raises:
+        MediaError: if it is not.
+    """
+    array = np.asarray(frame)
+    if array.ndim != 3 or array.shape[-1] != 3:
+        raise MediaError(
+            f"an image must be RGB of shape [H, W, 3]; got shape {array.shape}. "
+            f"Move the channels last, repeat a grey channel three times, drop an alpha channel."
+        )
+    return _require_uint8(array)
+
+
+def require_frames(frames: object) -> Frames:
+    """Check that `frames` is a uint8 RGB clip `[N, H, W, 3]` with N >= 1 and return it as an array.
+
+    Raises:
+        MediaError: if it is not.
+    """
+    array = np.asarray(frames)
+    if array.ndim != 4 or array.shape[-1] != 3:
+        raise MediaError(f"a video must be RGB frames of shape [N, H, W, 3]; got shape {array.shape}.")
+    if array.shape[0] == 0:
+        raise MediaError("the video is empty: it has no frame.")
+    return _require_uint8(array)
+
+
+def _require_uint8(array: NDArray[np.generic]) -> Frames:
+    if array.dtype != np.uint8:
+        raise MediaError(
+            f"images must be uint8 in 0..255; got {array.dtype}. "
+            f"A float image in [0, 1] becomes one by (image * 255).round().astype('uint8')."
+        )
+    if min(array.shape[-3:-1]) < 16:
+        raise MediaError(
+            f"an image must be at least 16 pixels high and wide; got {array.shape[-3]}x{array.shape[-2]} (HxW)."
+        )
+    return array.astype(np.uint8, copy=False)
