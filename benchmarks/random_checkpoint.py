@@ -1,0 +1,148 @@
+"""Checkpoints with random weights in the published layout: for tests of agreement and for measurements of speed.
+
+Nothing that they generate means anything; what they cost, and what two implementations make of the same weights, does.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from diffusers import AutoencoderKLWan, Cosmos3OmniPipeline, Cosmos3OmniTransformer, UniPCMultistepScheduler
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""The shape of Qwen's template, without tools."""
+
+
+@dataclass(frozen=True)
+class RandomCheckpoint:
+    """Sizes of a random-weight checkpoint. The defaults are small enough for a test.
+
+    Attributes:
+        form: "nano" (SwiGLU, query and key norms, flow sigmas), or "edge" (squared ReLU, no norms for text but one on
+            the keys that the generation tower reads, another rotary base).
+        layers: decoder layers.
+        hidden: hidden size.
+        heads: query heads.
+        kv_heads: key and value heads; fewer than `heads` is grouped-query attention.
+        head_dim: of one head.
+        intermediate: width of the MLPs.
+        z_dim: latent channels.
+        base_dim: width of the autoencoder.
+        action_gen: whether it has action heads.
+        scheduler: changes to the scheduler's configuration.
+        native_flow: `use_native_flow_schedule`.
+        seed: of the weights.
+    """
+
+    form: Literal["nano", "edge"] = "nano"
+    layers: int = 2
+    hidden: int = 64
+    heads: int = 4
+    kv_heads: int = 2
+    head_dim: int = 16
+    intermediate: int = 96
+    z_dim: int = 16
+    base_dim: int = 8
+    action_gen: bool = True
+    scheduler: dict[str, Any] = field(default_factory=dict)
+    native_flow: bool = False
+    seed: int = 0
+
+    def pipeline(self) -> Cosmos3OmniPipeline:
+        """Build diffusers' pipeline with these weights, float32 on the CPU."""
+        torch.manual_seed(self.seed)
+        transformer = self.transformer().eval()
+        _spread(transformer)
+        return Cosmos3OmniPipeline(
+            transformer=transformer,
+            text_tokenizer=byte_tokenizer(),
+            vae=self.autoencoder().eval(),
+            scheduler=UniPCMultistepScheduler(
+                prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0, **self.scheduler
+            ),
+            enable_safety_checker=False,
+            use_native_flow_schedule=self.native_flow,
+        )
+
+    def save(self, folder: Path) -> Path:
+        """Write it to a folder as published checkpoints are and return the folder."""
+        self.pipeline().save_pretrained(folder)
+        return folder
+
+    def transformer(self) -> Cosmos3OmniTransformer:
+        """Build the transformer alone."""
+        half = self.head_dim // 2
+        edge = self.form == "edge"
+        height = half * 20 // 64
+        return Cosmos3OmniTransformer(
+            head_dim=self.head_dim,
+            hidden_size=self.hidden,
+            intermediate_size=self.intermediate,
+            latent_channel=self.z_dim,
+            latent_patch_size=2,
+            patch_latent_dim=4 * self.z_dim,
+            num_attention_heads=self.heads,
+            num_hidden_layers=self.layers,
+            num_key_value_heads=self.kv_heads,
+            rope_axes_dim=(half - 2 * height, height, height),
+            vocab_size=512,
+            action_gen=self.action_gen,
+            action_dim=64 if self.action_gen else None,
+            num_embodiment_domains=32,
+            hidden_act="relu2" if edge else "silu",
+            qk_norm_for_text=not edge,
+            use_und_k_norm_for_gen=edge,
+            rope_theta=1e8 if edge else 5e6,
+            rms_norm_eps=1e-5 if edge else 1e-6,
+        )
+
+    def autoencoder(self) -> AutoencoderKLWan:
+        """Build the autoencoder alone, in its Wan 2.2 form: 16x in space, 4x in time."""
+        return AutoencoderKLWan(
+            base_dim=self.base_dim,
+            decoder_base_dim=self.base_dim,
+            z_dim=self.z_dim,
+            dim_mult=[1, 2, 2, 2],
+            num_res_blocks=1,
+            temperal_downsample=[False, True, True],
+            is_residual=True,
+            in_channels=12,
+            out_channels=12,
+            patch_size=2,
+            scale_factor_spatial=16,
+            scale_factor_temporal=4,
+            latents_mean=[0.05 * (i - self.z_dim / 2) for i in range(self.z_dim)],
+            latents_std=[0.5 + 0.05 * i for i in range(self.z_dim)],
+        )
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """Build a tokenizer of single bytes with the special tokens that Cosmos 3 uses."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={byte: i for i, byte in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=["<|im_start|>", "<|vision_start|>", "<|vision_end|>"],
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+@torch.no_grad()
+def _spread(transformer: Cosmos3OmniTransformer) -> None:
+    """Move every parameter away from the zeros and ones that would hide a mistake."""
+    for name, parameter in transformer.named_parameters():
+        if parameter.ndim == 1:
+            centre = 1.0 if "norm" in name else 0.0
+            parameter.copy_(centre + 0.2 * torch.randn_like(parameter))
+        elif "action_proj" in name:
+            parameter.mul_(0.1)

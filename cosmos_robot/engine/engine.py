@@ -1,0 +1,280 @@
+"""The engine: a batch of finished requests in, frames and actions out.
+
+It knows tensors and integers: no robot, no file, no HTTP. What makes it quick is exact: a prompt is understood once
+(`understanding`), a step runs the generation tower alone on a batch (`generation`) and asks the host nothing
+(`sampler`), only the frames that condition are encoded and only what was asked for is decoded (`autoencoder`).
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cosmos_robot.engine.autoencoder import Autoencoder, to_float, to_uint8
+from cosmos_robot.engine.generation import GenerationTower
+from cosmos_robot.engine.layout import SequenceLayout
+from cosmos_robot.engine.noise import draw_noise
+from cosmos_robot.engine.prompt import tokenize
+from cosmos_robot.engine.sampler import SamplerState, Schedule, build_schedule
+from cosmos_robot.engine.understanding import PromptKeys, UnderstandingTower
+from cosmos_robot.errors import InvalidInputError, UnsupportedModeError
+from cosmos_robot.types import ModelInput, Prediction
+
+type Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all) after each denoising step; it may raise to stop the work."""
+
+
+class Engine:
+    """Generates on one device from the components of a checkpoint in the diffusers layout.
+
+    Args:
+        transformer: `Cosmos3OmniTransformer`.
+        vae: `AutoencoderKLWan`.
+        tokenizer: with a chat template.
+        scheduler: `UniPCMultistepScheduler`; only its configuration is read.
+        native_flow: the checkpoint's `use_native_flow_schedule`.
+        max_batch: items of one forward pass; more are generated in several.
+    """
+
+    def __init__(
+        self,
+        *,
+        transformer: Any,
+        vae: Any,
+        tokenizer: Any,
+        scheduler: Any,
+        native_flow: bool = False,
+        max_batch: int = 16,
+    ) -> None:
+        self.transformer = transformer
+        self.max_batch = max_batch
+        self.native_flow = native_flow
+        self.autoencoder = Autoencoder(vae)
+        self.understanding = UnderstandingTower(transformer)
+        self.generation = GenerationTower(transformer)
+        self._tokenizer = tokenizer
+        self._scheduler_config = scheduler.config
+        self._schedule = lru_cache(maxsize=64)(self._build_schedule)
+
+    @classmethod
+    def from_pipeline(cls, pipeline: Any, **options: Any) -> "Engine":
+        """Share the components of a `Cosmos3OmniPipeline`, for instance one with LoRA or quantised weights."""
+        return cls(
+            transformer=pipeline.transformer,
+            vae=pipeline.vae,
+            tokenizer=pipeline.text_tokenizer,
+            scheduler=pipeline.scheduler,
+            native_flow=bool(pipeline.config.use_native_flow_schedule),
+            **options,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        device: torch.device = self.transformer.device
+        return device
+
+    @property
+    def action_dim(self) -> int | None:
+        """Action channels of the checkpoint, or None for one without action heads."""
+        config = self.transformer.config
+        return int(config.action_dim) if config.action_gen else None
+
+    @property
+    def num_domains(self) -> int:
+        """Embodiment domains that the checkpoint has weights for."""
+        return int(self.transformer.config.num_embodiment_domains)
+
+    @torch.no_grad()
+    def generate(
+        self, requests: Sequence[ModelInput], *, progress: Progress | None = None, as_float: bool = False
+    ) -> list[Prediction]:
+        """Generate every request, those that can share a forward pass together.
+
+        Args:
+            requests: of any mixture of modes and sizes.
+            progress: told of each denoising step.
+            as_float: give frames as float32 in [0, 1] instead of uint8.
+
+        Returns:
+            One prediction for each request, in their order.
+
+        Raises:
+            UnsupportedModeError: if the checkpoint has no action heads.
+            InvalidInputError: if a request does not fit the checkpoint.
+        """
+        for request in requests:
+            self._check(request)
+        batches = self._batches(requests)
+        total = sum(requests[batch[0]].num_steps for batch in batches)
+        done = 0
+        answers: dict[int, Prediction] = {}
+
+        def step_done() -> None:
+            nonlocal done
+            done += 1
+            if progress is not None:
+                progress(done, total)
+
+        for batch in batches:
+            predictions = self._generate_batch([requests[i] for i in batch], step_done, as_float)
+            answers.update(zip(batch, predictions, strict=True))
+        return [answers[i] for i in range(len(requests))]
+
+    def denoise(
+        self, requests: list[ModelInput], step_done: Callable[[], None] = lambda: None
+    ) -> tuple[Tensor, Tensor]:
+        """Run the denoising loop for requests of one kind.
+
+        Returns:
+            Clean latents: vision `[B, C, T, H, W]` and action `[B, A, D]`, float32.
+        """
+        first = requests[0]
+        layout = self._layout(first)
+        schedule = self._schedule(first.num_steps, first.shift)
+        prompts, guided = self._prompts(requests), first.guidance != 1.0
+        repeats = 2 if guided else 1
+        context = self.generation.prepare(
+            layout,
+            prompts,
+            fps=[request.fps for request in requests] * repeats,
+            domain_ids=[request.domain_id for request in requests] * repeats,
+        )
+        times = self.generation.time_embeddings(torch.tensor(schedule.timesteps))
+        vision, action, channel_mask = self._initial(requests, layout)
+        vision_state = SamplerState.start(vision, schedule.order)
+        action_state = SamplerState.start(action, schedule.order)
+        for time, coefficients in zip(times, schedule.steps, strict=True):
+            velocities = self.generation(
+                context,
+                vision_state.sample.repeat(repeats, 1, 1, 1, 1),
+                action_state.sample.repeat(repeats, 1, 1),
+                time,
+            )
+            vision_velocity, action_velocity = (_guide(v, first.guidance) for v in velocities)
+            if vision_velocity is not None:
+                vision_state = vision_state.step(vision_velocity, coefficients)
+            if action_velocity is not None:
+                action_state = action_state.step(action_velocity * channel_mask, coefficients)
+            step_done()
+        return vision_state.sample, action_state.sample
+
+    def _check(self, request: ModelInput) -> None:
+        if self.action_dim is None:
+            raise UnsupportedModeError(
+                f"this checkpoint has no action heads, so it cannot do {request.mode}; "
+                f"load one that has (its transformer/config.json says action_gen: true)."
+            )
+        if request.raw_action_dim > self.action_dim:
+            raise InvalidInputError(
+                f"the domain has {request.raw_action_dim} action channels, this checkpoint only {self.action_dim}."
+            )
+        if not 0 <= request.domain_id < self.num_domains:
+            raise InvalidInputError(
+                f"domain id {request.domain_id} is outside this checkpoint's 0..{self.num_domains - 1}."
+            )
+        if request.canvas.multiple != self.autoencoder.spatial_factor:
+            raise InvalidInputError(
+                f"the canvas is in cells of {request.canvas.multiple} pixels, "
+                f"this checkpoint's autoencoder in cells of {self.autoencoder.spatial_factor}."
+            )
+
+    def _batches(self, requests: Sequence[ModelInput]) -> list[list[int]]:
+        """Indices of the requests that share a forward pass; equally long prompts stand side by side."""
+        kinds: dict[Hashable, list[int]] = {}
+        for index, request in enumerate(requests):
+            kind = (
+                self._layout(request),
+                request.num_steps,
+                request.guidance,
+                request.shift,
+                request.canvas.padded,
+            )
+            kinds.setdefault(kind, []).append(index)
+        batches = []
+        for members in kinds.values():
+            members.sort(key=lambda i: len(self._tokens(requests[i], requests[i].prompt)))
+            batches += [members[k : k + self.max_batch] for k in range(0, len(members), self.max_batch)]
+        return batches
+
+    def _generate_batch(
+        self, requests: list[ModelInput], step_done: Callable[[], None], as_float: bool
+    ) -> list[Prediction]:
+        vision, action = self.denoise(requests, step_done)
+        wanted = [i for i, r in enumerate(requests) if r.decode and r.mode != "inverse_dynamics"]
+        decoded = dict(zip(wanted, self.autoencoder.decode(vision[wanted]), strict=True)) if wanted else {}
+        to_host = to_float if as_float else to_uint8
+        return [
+            Prediction(
+                frames=to_host(decoded[i]) if i in decoded else None,
+                actions=_answered_actions(request, action[i]),
+            )
+            for i, request in enumerate(requests)
+        ]
+
+    def _layout(self, request: ModelInput) -> SequenceLayout:
+        return SequenceLayout.of(request, patch_size=int(self.transformer.config.latent_patch_size))
+
+    def _build_schedule(self, num_steps: int, shift: float | None) -> Schedule:
+        return build_schedule(self._scheduler_config, num_steps, shift=shift, native_flow=self.native_flow)
+
+    def _tokens(self, request: ModelInput, prompt: str) -> tuple[int, ...]:
+        return tokenize(self._tokenizer, prompt, use_system_prompt=request.use_system_prompt)
+
+    def _prompts(self, requests: list[ModelInput]) -> list[PromptKeys]:
+        """The prompts' keys; with guidance the unconditional ones follow, for one pass over both."""
+        prompts = [self.understanding(self._tokens(request, request.prompt)) for request in requests]
+        if requests[0].guidance != 1.0:
+            prompts += [self.understanding(self._tokens(r, r.negative_prompt)) for r in requests]
+        return prompts
+
+    def _initial(self, requests: list[ModelInput], layout: SequenceLayout) -> tuple[Tensor, Tensor, Tensor]:
+        """Initial latents, the given parts in place, and the mask of the action channels that mean something."""
+        dim = self.action_dim or 0
+        noises = [
+            draw_noise(layout, channels=self.autoencoder.channels, action_dim=dim, seed=request.seed)
+            for request in requests
+        ]
+        vision = torch.stack([noise.vision for noise in noises]).to(self.device)
+        canvas = requests[0].canvas
+        pixels = torch.cat([self.autoencoder.pixels(request.frames, request.canvas) for request in requests])
+        vision[:, :, : layout.clean_latent_frames] = self.autoencoder.encode(pixels, canvas)
+        mask = torch.tensor([[c < request.raw_action_dim for c in range(dim)] for request in requests])
+        mask = mask.to(self.device, torch.float32).unsqueeze(1)
+        action = torch.stack([noise.action for noise in noises if noise.action is not None]).to(self.device)
+        given = [_given_actions(request) for request in requests]
+        if given[0] is not None:
+            rows = np.stack([rows for rows in given if rows is not None])
+            action[:, : layout.clean_action_rows] = torch.from_numpy(rows).to(self.device)
+        return vision, action * mask, mask
+
+
+def _guide(velocity: Tensor | None, guidance: float) -> Tensor | None:
+    """Classifier-free guidance over a batch whose second half is unconditional."""
+    if velocity is None:
+        return None
+    velocity = velocity.float()
+    if guidance == 1.0:
+        return velocity
+    conditional, unconditional = velocity.chunk(2)
+    return unconditional + guidance * (conditional - unconditional)
+
+
+def _given_actions(request: ModelInput) -> np.ndarray[Any, np.dtype[np.float32]] | None:
+    """The clean action rows, the initial state first: float32 `[rows, action_dim]`."""
+    parts = [part for part in (None if request.state is None else request.state[None], request.actions)]
+    rows = [part for part in parts if part is not None]
+    return np.concatenate(rows).astype(np.float32) if rows else None
+
+
+def _answered_actions(request: ModelInput, rows: Tensor) -> np.ndarray[Any, np.dtype[np.float32]] | None:
+    if request.mode == "forward_dynamics":
+        return None
+    start = 0 if request.state is None else 1
+    answered: np.ndarray[Any, np.dtype[np.float32]] = (
+        rows[start:, : request.raw_action_dim].float().cpu().numpy()
+    )
+    return answered

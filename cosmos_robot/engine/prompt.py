@@ -1,0 +1,24 @@
+"""From a finished prompt to token ids, as diffusers' pipeline does it."""
+
+from typing import Any
+
+VIDEO_SYSTEM_PROMPT = "You are a helpful assistant who will generate videos from a give prompt."
+"""The published wording, its slip included: the model was trained with it."""
+
+
+def tokenize(tokenizer: Any, prompt: str, *, use_system_prompt: bool) -> tuple[int, ...]:
+    """Put a prompt through the chat template and close it with end-of-sequence and vision start.
+
+    Args:
+        tokenizer: of the checkpoint, with a chat template.
+        prompt: the finished text.
+        use_system_prompt: whether the video system prompt stands before it; the published action examples never do.
+    """
+    messages = [{"role": "user", "content": prompt}]
+    if use_system_prompt:
+        messages.insert(0, {"role": "system", "content": VIDEO_SYSTEM_PROMPT})
+    encoded = tokenizer.apply_chat_template(
+        messages, tokenize=True, add_generation_prompt=True, add_vision_id=False, return_dict=True
+    )
+    start_of_generation = tokenizer.convert_tokens_to_ids("<|vision_start|>")
+    return (*encoded.input_ids, tokenizer.eos_token_id, start_of_generation)
