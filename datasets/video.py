@@ -1,0 +1,170 @@
+"""Video files as arrays, through PyAV: any codec that it decodes comes in, H.264 in mp4 goes out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+
+from cosmos_robot.datasets.atomic_file import replaced_when_complete
+from cosmos_robot.errors import InvalidInputError, MediaError
+from cosmos_robot.types import Frames, require_frames
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+
+_BT709 = 1
+"""ISO/IEC 23091-2 matrix code, as `av.VideoFrame.colorspace` gives it."""
+_BT601 = 6
+_LIMITED_RANGE = 1
+_FULL_RANGE = 2
+_X264_OPTIONS = {"crf": "12", "preset": "medium"}
+"""Visually lossless: metrics and later conditioning read these files again."""
+
+
+def read_video(path: str | Path, *, max_frames: int | None = None) -> tuple[Frames, float]:
+    """Read a video.
+
+    The rotation in the container's metadata is applied, and the colour matrix that the stream names is used.
+
+    Args:
+        path: a video file.
+        max_frames: stop after so many frames; None reads all. Damage behind them is then not seen.
+
+    Returns:
+        the frames, uint8 RGB `[N, H, W, 3]`, and the frames a second.
+
+    Raises:
+        MediaError: if the file is missing, empty, truncated or does not decode, has no video stream or no
+            frame rate, or if the frame size changes within it.
+    """
+    path = Path(path)
+    frames: list[Frames] = []
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        rate = stream.average_rate or stream.guessed_rate
+        for frame in _decoded(container, path):
+            frames.append(frame)
+            if frame.shape != frames[0].shape:
+                raise MediaError(
+                    f"the video {path} changes its frame size from {_size(frames[0])} to {_size(frame)} "
+                    f"(HxW) at frame {len(frames) - 1}; expected one size."
+                )
+            if len(frames) == max_frames:
+                break
+    if not frames:
+        raise MediaError(f"the video {path} is empty: it has no frame.")
+    if not rate:
+        raise MediaError(f"the video {path} names no frame rate; write it again as mp4 with a fixed rate.")
+    return _usable(np.stack(frames), path), float(rate)
+
+
+def read_first_frame(path: str | Path) -> Frames:
+    """Read the first frame of a video.
+
+    Args:
+        path: a video file.
+
+    Returns:
+        uint8 RGB `[H, W, 3]`.
+
+    Raises:
+        MediaError: as `read_video`.
+    """
+    path = Path(path)
+    with _opened(path) as container:
+        for frame in _decoded(container, path):
+            return np.asarray(_usable(frame[None], path)[0])
+    raise MediaError(f"the video {path} is empty: it has no frame.")
+
+
+def write_video(path: str | Path, frames: Frames, fps: float) -> None:
+    """Write a video as H.264 (yuv420p, visually lossless), which appears only when it is complete.
+
+    yuv420p has one colour sample for 2x2 pixels, so that both sides must be even: an odd side is made even
+    by repeating its last row or column. The colour matrix is written into the stream, so that every reader
+    agrees.
+
+    Args:
+        path: the mp4 file to write; its folder must exist.
+        frames: uint8 RGB `[N, H, W, 3]`.
+        fps: frames a second.
+
+    Raises:
+        MediaError: if `frames` is not a uint8 RGB clip.
+        InvalidInputError: if `fps` is not positive or the file cannot be written.
+    """
+    frames = require_frames(frames)
+    if not (np.isfinite(fps) and fps > 0):
+        raise InvalidInputError(f"fps must be a positive number; got {fps}.")
+    height, width = frames.shape[1:3]
+    even = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    # Larger denominators than this overflow the clock of an mp4; 30000/1001 is exact within it.
+    rate = Fraction(fps).limit_denominator(1001)
+    with (
+        replaced_when_complete(Path(path)) as temporary,
+        av.open(temporary, "w", format="mp4", options={"movflags": "faststart"}) as container,
+    ):
+        stream = container.add_stream("libx264", rate=rate, options=_X264_OPTIONS)
+        stream.height, stream.width = even.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.colorspace = _BT601  # what swscale makes of RGB
+        stream.codec_context.color_range = _LIMITED_RANGE
+        for frame in even:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator["av.container.InputContainer"]:
+    if not path.is_file():
+        raise MediaError(f"there is no video {path}; check the path.")
+    if path.stat().st_size == 0:
+        raise MediaError(f"the video {path} is empty: the file has no bytes.")
+    try:
+        with av.open(path) as container:
+            if not container.streams.video:
+                raise MediaError(f"the file {path} has no video stream.")
+            yield container
+    except av.error.FFmpegError as error:
+        raise MediaError(
+            f"the video {path} does not decode ({error.strerror}). Is it a whole video file?"
+        ) from error
+
+
+def _decoded(container: "av.container.InputContainer", path: Path) -> Iterator[Frames]:
+    for packet in container.demux(container.streams.video[0]):
+        if packet.is_corrupt:  # the file ends within this packet; the decoder would paint over the hole
+            raise MediaError(f"the video {path} is truncated: the file ends within a frame. Copy it again.")
+        for frame in packet.decode():
+            yield _rgb(frame)
+
+
+def _rgb(frame: "av.VideoFrame") -> Frames:
+    if frame.colorspace == _BT709:
+        # PyAV sets swscale's matrix only where source and destination differ, so a destination must be named,
+        # although RGB has none; and the range must then be named, too.
+        full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
+        frame = frame.reformat(
+            format="rgb24",
+            src_colorspace=Colorspace.ITU709,
+            dst_colorspace=Colorspace.ITU601,
+            src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+        )
+    pixels = frame.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(np.rot90(pixels, k=round(frame.rotation / 90)))
+
+
+def _usable(frames: Frames, path: Path) -> Frames:
+    try:
+        return require_frames(frames)
+    except MediaError as error:
+        raise MediaError(f"the video {path} cannot be used: {error}") from error
+
+
+def _size(frame: Frames) -> str:
+    return f"{frame.shape[0]}x{frame.shape[1]}"
