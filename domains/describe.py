@@ -1,0 +1,59 @@
+"""A domain explained to a person: what `cosmos-robot domains show` prints."""
+
+from cosmos_robot.domains.channels import Channel
+from cosmos_robot.domains.domain import Domain
+from cosmos_robot.domains.normalisers import Identity
+
+UNPUBLISHED = "not published"
+
+
+def describe(domain: Domain) -> str:
+    """Explain a domain in plain text: its facts, its channels with units and bounds, its sources."""
+    facts = domain.published
+    lines = [f"{domain.name}: {domain.robot}", ""]
+    lines += [f"{label:<18}{value}" for label, value in _facts(domain)]
+    lines += ["", f"channels ({domain.raw_action_dim})"]
+    width = max(len(name) for name in domain.channel_names)
+    lines += [f"  {i:>2}  {c.name:<{width}}  {c.unit}{_bounds(c)}" for i, c in enumerate(domain.channels)]
+    if facts.view_point is not None:
+        lines += ["", f"prompt sentence   {domain.view_sentence()}"]
+    if domain.view_description is not None:
+        lines += ["", f"view description  {domain.view_description}"]
+    lines += ["", f"source            {domain.source}"]
+    lines += [f"note              {note}" for note in domain.notes]
+    return "\n".join(lines)
+
+
+def _facts(domain: Domain) -> list[tuple[str, str]]:
+    facts, sampling = domain.published, domain.sampling
+    normaliser = facts.normaliser
+    method = None if normaliser is None else "none" if isinstance(normaliser, Identity) else normaliser.method
+    poses = ", ".join(f"{b.name}: {b.convention}" for b in domain.pose_blocks)
+    return [
+        ("aliases", ", ".join(domain.aliases) or "none"),
+        ("domain id", str(domain.domain_id)),
+        ("chunk", _said(facts.action_chunk_size, "actions")),
+        ("rate", _said(facts.fps, "frames a second")),
+        ("view point", _said(facts.view_point)),
+        ("canvas tier", _said(facts.tier)),
+        ("poses", poses or "none"),
+        ("gripper", _said(facts.gripper)),
+        ("translation scale", f"{domain.translation_scale:g}"),
+        ("normaliser", _said(method)),
+        ("state row", "yes" if domain.state_row else "no"),
+        ("sampling", f"{sampling.num_steps} steps, guidance {sampling.guidance:g}, shift {sampling.shift:g}"),
+    ]
+
+
+def _said(fact: object, unit: str = "") -> str:
+    if fact is None:
+        return UNPUBLISHED
+    text = f"{fact:g}" if isinstance(fact, float) else str(fact)
+    return f"{text} {unit}".rstrip()
+
+
+def _bounds(channel: Channel) -> str:
+    if channel.low is None and channel.high is None:
+        return ""
+    low = "-inf" if channel.low is None else f"{channel.low:g}"
+    return f", {low} to {'inf' if channel.high is None else f'{channel.high:g}'}"
