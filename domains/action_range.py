@@ -11,23 +11,29 @@ import numpy as np
 
 from cosmos_robot.domains.channels import PoseBlock
 from cosmos_robot.domains.normalisers import Identity, Normaliser
-from cosmos_robot.domains.poses import Float64
+from cosmos_robot.domains.poses import IDENTITY_ROT6D, Float64
 from cosmos_robot.errors import ActionRangeWarning
 
 if TYPE_CHECKING:
     from cosmos_robot.domains.domain import Domain
 
-NORMALISED_LIMIT = 10.0
-"""Normalised values beyond this are ten times what 98 in 100 training values stay within."""
+NORMALISED_LIMIT = 5.0
+"""Five times what 98 in 100 training values stay within."""
+
+SMALL_MOTION = 0.05
+"""In metres, radians: where the data hardly move, several times that is still no normalised value."""
 
 BOUND_SLACK = 0.5
 """How far outside a channel's bounds, in parts of its range, a value may be."""
 
-ROTATION_SLACK = 0.1
+ROTATION_SLACK = 0.01
 """How far from unit length, or from a right angle, the columns of a rotation in robot units may be."""
 
 EXACT_ROTATION = 1e-5
 """Columns closer than this to orthonormal were computed from a rotation, not predicted or normalised."""
+
+TURNING = 1e-3
+"""A rotation whose entries differ less than this from the identity's says nothing about its space."""
 
 WIDE_RANGE = 100.0
 """A robot range this wide makes normalised values a speck in one corner of it."""
@@ -39,10 +45,11 @@ def warn_if_robot_far_out(domain: "Domain", values: Float64) -> None:
     Warns:
         ActionRangeWarning: naming the first channel that says so.
     """
+    scaled = _scaled(domain, values)
     finding = (
         _broken_rotation(domain, values)
         or _outside_bounds(domain, values)
-        or _beyond_training_range(domain, _normalised(domain, values))
+        or _beyond_training_range(domain, scaled, domain.normaliser.forward(scaled))
         or _speck_in_a_wide_range(domain, values)
     )
     if finding:
@@ -63,9 +70,9 @@ def warn_if_model_far_out(domain: "Domain", values: Float64) -> None:
     if isinstance(normaliser, Identity):
         finding = _outside_bounds(domain, values)
     else:
-        finding = _beyond_training_range(domain, values) or _rotation_not_normalised(
-            domain, values, normaliser
-        )
+        finding = _beyond_training_range(
+            domain, normaliser.inverse(values), values
+        ) or _rotation_not_normalised(domain, values, normaliser)
     if finding:
         _warn(
             domain, finding, "model space", "If they are in robot units, mark them so: action_space='robot'."
@@ -92,8 +99,10 @@ def _broken_rotation(domain: "Domain", values: Float64) -> str | None:
 def _rotation_not_normalised(domain: "Domain", values: Float64, normaliser: Normaliser) -> str | None:
     decoded = normaliser.inverse(values)
     for block in domain.pose_blocks:
-        as_given, as_decoded = _orthonormality_error(values, block), _orthonormality_error(decoded, block)
-        if as_given.max() < EXACT_ROTATION and as_decoded.max() > 10 * EXACT_ROTATION:
+        given = values[:, block.rotation]
+        turns = np.abs(given - IDENTITY_ROT6D).max() > TURNING
+        normalised = np.abs(decoded[:, block.rotation] - given).max() > TURNING
+        if turns and normalised and _orthonormality_error(values, block).max() < EXACT_ROTATION:
             first = domain.channel_names[block.rotation][0]
             return f"{first} and the five channels after it are exact rotations before they are denormalised"
     return None
@@ -122,22 +131,21 @@ def _outside_bounds(domain: "Domain", values: Float64) -> str | None:
     return None
 
 
-def _normalised(domain: "Domain", values: Float64) -> Float64:
+def _scaled(domain: "Domain", values: Float64) -> Float64:
     scaled = values.copy()
     for block in domain.pose_blocks:
         scaled[:, block.translation] *= domain.translation_scale
-    return domain.normaliser.forward(scaled)
+    return scaled
 
 
-def _beyond_training_range(domain: "Domain", normalised: Float64) -> str | None:
+def _beyond_training_range(domain: "Domain", scaled: Float64, normalised: Float64) -> str | None:
     if isinstance(domain.normaliser, Identity):
         return None
-    # Entries of a rotation near the identity have a tiny range and long tails: they are judged as rotations
-    # instead.
-    judged = np.ones(domain.raw_action_dim, dtype=bool)
+    centre = domain.normaliser.inverse(np.zeros(domain.raw_action_dim))
+    size = np.where(np.abs(scaled - centre) > SMALL_MOTION, np.abs(normalised), 0.0)
+    # Entries of a rotation near the identity have a tiny range and long tails: judged as rotations instead.
     for block in domain.pose_blocks:
-        judged[block.rotation] = False
-    size = np.where(judged, np.abs(normalised), 0.0)
+        size[:, block.rotation] = 0.0
     row, index = np.unravel_index(int(size.argmax()), size.shape)
     if size[row, index] <= NORMALISED_LIMIT:
         return None

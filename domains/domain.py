@@ -139,7 +139,7 @@ class Domain:
     def check_width(self, values: ArrayLike, space: ActionSpace = ActionSpace.ROBOT) -> None:
         """Check that an array `[..., D]` has this domain's channels.
 
-        In model space it may be wider, if what follows the domain's own channels is the zero padding.
+        In model space it may be wider: what follows the domain's own channels is padding.
 
         Raises:
             InvalidInputError: if it has not; the message names the channels.
@@ -151,11 +151,6 @@ class Domain:
             raise InvalidInputError(
                 f"actions of domain {self.name!r} have {dim} channels "
                 f"({', '.join(self.channel_names)}); got {width}."
-            )
-        if np.any(array[..., dim:]):
-            raise InvalidInputError(
-                f"actions of domain {self.name!r} have {dim} channels, and what follows them must be zero; "
-                f"got {width} channels with something in them. Are they of another domain?"
             )
 
     def require_robot_bounds(self) -> tuple[FloatArray, FloatArray]:
@@ -199,6 +194,7 @@ class Domain:
             warn_if_robot_far_out(self, values)
             values = normaliser.forward(self._scale_translations(values, self.translation_scale))
         else:
+            self._require_zero_padding(values)
             warn_if_model_far_out(self, values[:, : self.raw_action_dim])
         return Actions(self._pad(values, action_dim), ActionSpace.MODEL, self.name)
 
@@ -320,8 +316,15 @@ class Domain:
                 f"the checkpoint takes actions of {wanted} channels, "
                 f"domain {self.name!r} has {self.raw_action_dim}."
             )
-        own = values[:, : min(wanted, values.shape[1])]  # what is cut here is padding: check_width saw to it
+        own = values[:, : min(wanted, values.shape[1])]  # what is cut here is zero padding
         return np.pad(own, ((0, 0), (0, wanted - own.shape[1]))).astype(np.float32)
+
+    def _require_zero_padding(self, values: Float64) -> None:
+        if np.any(values[:, self.raw_action_dim :]):
+            raise InvalidInputError(
+                f"actions of domain {self.name!r} have {self.raw_action_dim} channels, and what follows them "
+                f"must be zero; got {values.shape[1]} channels with something in them. Are they of another domain?"
+            )
 
     def _starts(self, start: Mapping[str, ArrayLike] | ArrayLike | None) -> Mapping[str, ArrayLike]:
         if start is None:
