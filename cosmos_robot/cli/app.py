@@ -1,0 +1,45 @@
+"""The program and its commands."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from cosmos_robot.cli.boundary import SentenceGroup
+from cosmos_robot.cli.domains import domains_app
+from cosmos_robot.cli.modes import forward_dynamics, inverse_dynamics, policy, rollout
+from cosmos_robot.cli.run import run
+
+app = typer.Typer(
+    name="cosmos-robot",
+    cls=SentenceGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # a bug's traceback is for us, plain and whole
+    help="World models as robot simulators: what will the camera see, what did the robot do, what should it?",
+)
+app.command("forward-dynamics")(forward_dynamics)
+app.command("inverse-dynamics")(inverse_dynamics)
+app.command("policy")(policy)
+app.command("rollout")(rollout)
+app.command("run")(run)
+app.add_typer(domains_app, name="domains")
+
+
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    try:
+        typer.echo(f"cosmos-robot {version('cosmos-robot')}")
+    except PackageNotFoundError:
+        typer.echo("cosmos-robot, run from its source without being installed")
+    raise typer.Exit
+
+
+@app.callback()
+def _program(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Options of the program itself."""

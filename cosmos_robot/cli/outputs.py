@@ -1,0 +1,201 @@
+"""The folder of a sample: written whole under a temporary name, then moved.
+
+It holds `sample_args.json` (the sample, which `run` takes again), `sample_outputs.json`, `actions.json` and,
+where there are frames, `vision.mp4`.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cosmos_robot.cli.samples import Sample, parse_sample
+from cosmos_robot.datasets.action_files import write_actions_json
+from cosmos_robot.datasets.video import write_video
+from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.types import Rollout
+
+ARGUMENTS = "sample_args.json"
+OUTPUTS = "sample_outputs.json"
+ACTIONS = "actions.json"
+VISION = "vision.mp4"
+
+
+class SampleOutputs(BaseModel):
+    """What came of a sample.
+
+    Attributes:
+        name: of the sample.
+        status: always "ok": a sample that failed has no folder.
+        mode: the question that was asked.
+        domain: canonical name of the domain.
+        checkpoint: what generated it, as it was named.
+        dtype: of its weights, as it was asked for; None is the device's default.
+        files: names of the files beside this one.
+        frames_shape: `[N, H, W, 3]`, or None where no frames were wanted.
+        actions_shape: `[T, D]`.
+        action_space: units of `actions.json`.
+        fps: frames a second.
+        seed: that gave it.
+        seconds: that generation took; of a batch, the whole batch's.
+        warnings: sentences of doubt, from this sample's batch.
+        notes: sentences about what was answered otherwise than asked.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    status: Literal["ok"] = "ok"
+    mode: str
+    domain: str
+    checkpoint: str
+    dtype: str | None
+    files: list[str]
+    frames_shape: list[int] | None
+    actions_shape: list[int]
+    action_space: str
+    fps: float
+    seed: int
+    seconds: float
+    warnings: list[str]
+    notes: list[str]
+
+
+def describe_outputs(
+    sample: Sample,
+    rollout: Rollout,
+    *,
+    checkpoint: str,
+    dtype: str | None,
+    seconds: float,
+    warnings: Sequence[str],
+    notes: Sequence[str],
+) -> SampleOutputs:
+    """Say what came of a sample; for the arguments see `SampleOutputs`. The rollout's notes come last."""
+    frames = rollout.frames
+    return SampleOutputs(
+        name=sample.name,
+        mode=sample.model_mode,
+        domain=rollout.domain,
+        checkpoint=checkpoint,
+        dtype=dtype,
+        files=[ARGUMENTS, ACTIONS] if frames is None else [ARGUMENTS, ACTIONS, VISION],
+        frames_shape=None if frames is None else list(frames.shape),
+        actions_shape=list(rollout.actions.shape),
+        action_space=rollout.action_space.value,
+        fps=rollout.fps,
+        seed=rollout.seed,
+        seconds=round(seconds, 3),
+        warnings=list(warnings),
+        notes=[*notes, *rollout.notes],
+    )
+
+
+def write_sample(folder: Path, sample: Sample, rollout: Rollout, outputs: SampleOutputs) -> None:
+    """Write a sample's folder, which appears only when it is complete and replaces an older one.
+
+    Args:
+        folder: where it shall be.
+        sample: what was asked.
+        rollout: what was answered.
+        outputs: what is to be said about it.
+
+    Raises:
+        InvalidInputError: if the folder cannot be written.
+    """
+    with _moved_when_complete(folder) as partial:
+        if rollout.frames is not None:
+            write_video(partial / VISION, rollout.frames, rollout.fps)
+        write_actions_json(partial / ACTIONS, rollout.actions)
+        _write_json(partial / ARGUMENTS, sample)
+        _write_json(partial / OUTPUTS, outputs)
+
+
+def is_done(folder: Path, sample: Sample, *, checkpoint: str, dtype: str | None) -> bool:
+    """Whether `folder` holds the answer to exactly this sample by this checkpoint.
+
+    Raises:
+        InvalidInputError: if it holds something else; the message says what differs.
+    """
+    if _is_free(folder):
+        return False
+    arguments, outputs = folder / ARGUMENTS, folder / OUTPUTS
+    if not (arguments.is_file() and outputs.is_file()):
+        raise InvalidInputError(
+            f"{folder} exists and was not written by this program; choose another folder with --out."
+        )
+    then, by = _read(arguments, outputs)
+    differing = [
+        f"{key} was {before!r} and is {now!r}"
+        for key, before, now in (
+            ("checkpoint", by.checkpoint, checkpoint),
+            ("dtype", by.dtype, dtype),
+            *((key, getattr(then, key), getattr(sample, key)) for key in Sample.model_fields),
+        )
+        if before != now
+    ]
+    if differing:
+        raise InvalidInputError(
+            f"{folder} is finished with other arguments ({'; '.join(differing)}). "
+            f"Pass --overwrite to replace it, or choose another folder with --out."
+        )
+    return True
+
+
+def require_replaceable(folder: Path) -> None:
+    """Check that `folder` is absent, empty, or a sample's folder that may be replaced.
+
+    Raises:
+        InvalidInputError: if it holds anything that this program did not write.
+    """
+    if _is_free(folder):
+        return
+    own = {ARGUMENTS, OUTPUTS, ACTIONS, VISION}
+    if not folder.is_dir() or {entry.name for entry in folder.iterdir()} - own:
+        raise InvalidInputError(
+            f"{folder} holds something that this program did not write, so it is not replaced; "
+            f"choose another folder with --out."
+        )
+
+
+def _is_free(folder: Path) -> bool:
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
+@contextmanager
+def _moved_when_complete(folder: Path) -> Iterator[Path]:
+    partial = folder.with_name(f".{folder.name}.partial")
+    replaced = folder.with_name(f".{folder.name}.replaced")
+    try:
+        for left_over in (partial, replaced):  # by a run that was killed
+            shutil.rmtree(left_over, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        if folder.exists():
+            folder.rename(replaced)
+        partial.rename(folder)
+    except OSError as error:
+        raise InvalidInputError(f"cannot write {folder}: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _write_json(path: Path, model: BaseModel) -> None:
+    content = model.model_dump(mode="json")
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read(arguments: Path, outputs: Path) -> tuple[Sample, SampleOutputs]:
+    try:
+        raw = json.loads(arguments.read_text(encoding="utf-8"))
+        by = SampleOutputs.model_validate_json(outputs.read_text(encoding="utf-8"))
+    except (OSError, ValidationError, json.JSONDecodeError) as error:
+        raise InvalidInputError(
+            f"{arguments.parent} cannot be read as a finished sample; remove it."
+        ) from error
+    return parse_sample(raw, place=str(arguments), folder=arguments.parent), by

@@ -1,0 +1,173 @@
+"""Generating samples: everything is checked first, each answer is written when it is there."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmos_robot.cli.batches import BatchKind, answer, consecutive_batches
+from cosmos_robot.cli.boundary import collected_warnings
+from cosmos_robot.cli.downloads import Downloads
+from cosmos_robot.cli.inputs import read_inputs
+from cosmos_robot.cli.model_choice import ModelChoice
+from cosmos_robot.cli.outputs import (
+    SampleOutputs,
+    describe_outputs,
+    is_done,
+    require_replaceable,
+    write_sample,
+)
+from cosmos_robot.cli.progress import ProgressBars
+from cosmos_robot.cli.samples import Sample
+from cosmos_robot.errors import CheckpointError, CosmosRobotError, InvalidInputError, UnsupportedModeError
+from cosmos_robot.interface.world_model import WorldModel
+from cosmos_robot.types import Rollout
+
+
+@dataclass(frozen=True)
+class Job:
+    """A sample and the folder that its answer goes to."""
+
+    sample: Sample
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a job.
+
+    Attributes:
+        job: which one.
+        seconds: that generation took, or None where nothing was generated.
+        error: why it failed, or None.
+    """
+
+    job: Job
+    seconds: float | None = None
+    error: CosmosRobotError | None = None
+
+    @property
+    def status(self) -> str:
+        """One word: done, skipped or failed."""
+        if self.error is not None:
+            return "failed"
+        return "skipped" if self.seconds is None else "done"
+
+
+def generate(
+    jobs: Sequence[Job], model: ModelChoice, *, overwrite: bool = False, batch_size: int = 1
+) -> list[Result]:
+    """Generate samples.
+
+    All are checked before the checkpoint is loaded. A sample that fails while it is generated does not keep
+    the others from being generated; an error that concerns the checkpoint itself ends everything.
+
+    Args:
+        jobs: what to do.
+        model: with what.
+        overwrite: generate and replace what is finished already, instead of skipping it.
+        batch_size: how many consecutive samples of one kind may share a call.
+
+    Returns:
+        a result for each job, in their order.
+
+    Raises:
+        InvalidInputError: if a sample cannot be used, or a folder holds something else. Nothing was written
+            then.
+        CheckpointError: if the checkpoint is not found or not whole.
+        UnsupportedModeError: if the checkpoint has not what a mode needs.
+        DeviceError: if the device is not there or has too little memory for the weights.
+    """
+    todo = [job for job in jobs if not _is_finished(job, model, overwrite=overwrite)]
+    results = {job.folder: Result(job) for job in jobs if job not in todo}
+    with Downloads() as downloads:
+        kinds = _check(todo, downloads)
+        if todo:
+            with ProgressBars(len(todo)) as bars:
+                world_model = model.load()
+                generation = _Generation(world_model, model, downloads, bars)
+                for kind, batch in consecutive_batches(list(zip(kinds, todo, strict=True)), batch_size):
+                    for result in generation.batch(kind, batch):
+                        results[result.job.folder] = result
+    return [results[job.folder] for job in jobs]
+
+
+def _is_finished(job: Job, model: ModelChoice, *, overwrite: bool) -> bool:
+    if overwrite:
+        require_replaceable(job.folder)
+        return False
+    return is_done(job.folder, job.sample, checkpoint=model.name, dtype=model.dtype)
+
+
+def _check(jobs: Sequence[Job], downloads: Downloads) -> list[BatchKind]:
+    """Read all inputs once, and forget them: a run's videos need not fit into memory together."""
+    kinds: list[BatchKind] = []
+    errors: list[tuple[str, CosmosRobotError]] = []
+    for job in jobs:
+        try:
+            kinds.append(BatchKind.of(job.sample, read_inputs(job.sample, downloads)))
+        except CosmosRobotError as error:
+            if len(jobs) == 1:
+                raise
+            errors.append((job.sample.name, error))
+    if errors:
+        sentences = "\n".join(f"  {name}: {error}" for name, error in errors)
+        raise InvalidInputError(
+            f"{len(errors)} of {len(jobs)} samples cannot be used, so none was generated:\n{sentences}"
+        )
+    return kinds
+
+
+@dataclass(frozen=True)
+class _Generation:
+    """What the batches of one run share."""
+
+    world_model: WorldModel
+    model: ModelChoice
+    downloads: Downloads
+    bars: ProgressBars
+
+    def batch(self, kind: BatchKind, jobs: Sequence[Job]) -> list[Result]:
+        """Generate one batch and write its samples' folders."""
+        self.bars.start(jobs[0].sample.name)
+        try:
+            answers = self._answers(kind, jobs)
+        except (CheckpointError, UnsupportedModeError):
+            raise  # no other sample would fare better
+        except CosmosRobotError as error:
+            return [Result(job, error=error) for job in jobs]
+        finally:
+            self.bars.finish(len(jobs))
+        return [
+            self._write(job, rollout, outputs) for job, (rollout, outputs) in zip(jobs, answers, strict=True)
+        ]
+
+    def _answers(self, kind: BatchKind, jobs: Sequence[Job]) -> list[tuple[Rollout, SampleOutputs]]:
+        samples = [job.sample for job in jobs]
+        inputs = [read_inputs(sample, self.downloads) for sample in samples]
+        started = time.perf_counter()
+        with collected_warnings() as warned:
+            rollouts = answer(self.world_model, kind, samples, inputs, self.bars.step)
+        seconds = time.perf_counter() - started
+        return [
+            (
+                rollout,
+                describe_outputs(
+                    sample,
+                    rollout,
+                    checkpoint=self.model.name,
+                    dtype=self.model.dtype,
+                    seconds=seconds,
+                    warnings=warned,
+                    notes=given.notes,
+                ),
+            )
+            for sample, given, rollout in zip(samples, inputs, rollouts, strict=True)
+        ]
+
+    def _write(self, job: Job, rollout: Rollout, outputs: SampleOutputs) -> Result:
+        try:
+            write_sample(job.folder, job.sample, rollout, outputs)
+        except CosmosRobotError as error:
+            return Result(job, error=error)
+        return Result(job, seconds=outputs.seconds)

@@ -1,0 +1,87 @@
+"""The options that commands share."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Annotated, get_type_hints
+
+import typer
+
+from cosmos_robot.types import ActionSpace
+
+CheckpointOption = Annotated[
+    str | None,
+    typer.Option(help="Folder, Hub id or URL of a world model.", show_default="the embedded Push-T model"),
+]
+DeviceOption = Annotated[
+    str | None, typer.Option(help="cpu, cuda or cuda:N.", show_default="cuda where there is one")
+]
+DtypeOption = Annotated[
+    str | None, typer.Option(help="float32 or bfloat16.", show_default="bfloat16 on cuda, float32 on cpu")
+]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Generate again and replace what is finished.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The options of every mode; None is the domain's or the checkpoint's own default."""
+
+    domain: Annotated[str, typer.Option(help="Name or alias of a domain, or the path of a domain file.")]
+    prompt: Annotated[str, typer.Option(help="What the robot does or should do.")] = ""
+    negative_prompt: Annotated[str, typer.Option(help="Prompt of the unconditional pass.")] = ""
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0
+    num_steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None
+    guidance: Annotated[float | None, typer.Option(help="Classifier-free guidance scale; 1 is none.")] = None
+    shift: Annotated[float | None, typer.Option(help="Flow shift of the noise schedule.")] = None
+    fps: Annotated[float | None, typer.Option(help="Frames a second.")] = None
+    image_size: Annotated[str | None, typer.Option(help="Resolution tier: 256, 480, 704 or 720.")] = None
+    view_point: Annotated[str | None, typer.Option(help="Where the camera stands, as in ego_view.")] = None
+    action_space: Annotated[
+        ActionSpace,
+        typer.Option(help="Units of actions, in and out: the robot's own, or the checkpoint's."),
+    ] = ActionSpace.ROBOT
+    checkpoint: CheckpointOption = None
+    device: DeviceOption = None
+    dtype: DtypeOption = None
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the answer.", show_default="outputs/<mode>")
+    ] = None
+    overwrite: OverwriteOption = False
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `Settings` behind its own.
+
+    Typer reads options off a signature, and the four modes share most of theirs, so the signature is put
+    together here: `command` takes its own options and `settings`.
+    """
+    own = inspect.signature(command, eval_str=True).parameters
+    hints = get_type_hints(Settings, include_extras=True)
+    shared = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(Settings)
+    ]
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in own.items()
+        if name != "settings"
+    ] + shared
+
+    @functools.wraps(command)
+    def combined(**options: object) -> None:
+        settings = Settings(**{field.name: options.pop(field.name) for field in fields(Settings)})  # type: ignore[arg-type]
+        command(**options, settings=settings)
+
+    combined.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    combined.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    del combined.__wrapped__  # or the signature would be looked up there
+    return combined
