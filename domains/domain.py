@@ -323,7 +323,7 @@ class Domain:
         if np.any(values[:, self.raw_action_dim :]):
             raise InvalidInputError(
                 f"actions of domain {self.name!r} have {self.raw_action_dim} channels, and what follows them "
-                f"must be zero; got {values.shape[1]} channels with something in them. Are they of another domain?"
+                f"must be zero; got {values.shape[1]} channels, all in use. Are they of another domain?"
             )
 
     def _starts(self, start: Mapping[str, ArrayLike] | ArrayLike | None) -> Mapping[str, ArrayLike]:
