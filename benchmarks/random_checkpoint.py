@@ -145,4 +145,4 @@ def _spread(transformer: Cosmos3OmniTransformer) -> None:
             centre = 1.0 if "norm" in name else 0.0
             parameter.copy_(centre + 0.2 * torch.randn_like(parameter))
         elif "action_proj" in name:
-            parameter.mul_(0.1)
+            parameter.mul_(0.5 if "action_proj_in" in name else 0.1)

@@ -3,6 +3,7 @@
 episode -> `Observation` + `Actions` -> domain -> `ModelInput` -> engine -> `Prediction` -> `Rollout`
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, get_args
@@ -14,6 +15,9 @@ from cosmos_robot.errors import InvalidInputError, MediaError
 
 type Frames = NDArray[np.uint8]
 type FloatArray = NDArray[np.float32]
+
+type Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all) after each denoising step; it may raise to stop the work."""
 
 ActionMode = Literal["forward_dynamics", "inverse_dynamics", "policy"]
 ACTION_MODES: tuple[ActionMode, ...] = get_args(ActionMode)
@@ -53,9 +57,7 @@ class Actions:
             )
         if not np.isfinite(values).all():
             row, channel = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
-            raise InvalidInputError(
-                f"actions must be finite; row {row}, channel {channel} is {values[row, channel]}."
-            )
+            raise InvalidInputError(f"actions must be finite; row {row}, channel {channel} is {values[row, channel]}.")
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "space", ActionSpace(self.space))
 

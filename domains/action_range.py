@@ -53,9 +53,7 @@ def warn_if_robot_far_out(domain: "Domain", values: Float64) -> None:
         or _speck_in_a_wide_range(domain, values)
     )
     if finding:
-        _warn(
-            domain, finding, "robot units", "If they are in model space, mark them so: action_space='model'."
-        )
+        _warn(domain, finding, "robot units", "If they are in model space, mark them so: action_space='model'.")
 
 
 def warn_if_model_far_out(domain: "Domain", values: Float64) -> None:
@@ -70,13 +68,11 @@ def warn_if_model_far_out(domain: "Domain", values: Float64) -> None:
     if isinstance(normaliser, Identity):
         finding = _outside_bounds(domain, values)
     else:
-        finding = _beyond_training_range(
-            domain, normaliser.inverse(values), values
-        ) or _rotation_not_normalised(domain, values, normaliser)
-    if finding:
-        _warn(
-            domain, finding, "model space", "If they are in robot units, mark them so: action_space='robot'."
+        finding = _beyond_training_range(domain, normaliser.inverse(values), values) or _rotation_not_normalised(
+            domain, values, normaliser
         )
+    if finding:
+        _warn(domain, finding, "model space", "If they are in robot units, mark them so: action_space='robot'.")
 
 
 def _warn(domain: "Domain", finding: str, space: str, advice: str) -> None:
@@ -90,8 +86,7 @@ def _broken_rotation(domain: "Domain", values: Float64) -> str | None:
         if error.max() > ROTATION_SLACK:
             first = domain.channel_names[block.rotation][0]
             return (
-                f"row {int(error.argmax())} of {first} and the five channels after it "
-                f"are not two columns of a rotation"
+                f"row {int(error.argmax())} of {first} and the five channels after it are not two columns of a rotation"
             )
     return None
 
@@ -157,14 +152,8 @@ def _beyond_training_range(domain: "Domain", scaled: Float64, normalised: Float6
 
 def _speck_in_a_wide_range(domain: "Domain", values: Float64) -> str | None:
     spans = [c.high - c.low for c in domain.channels if c.low is not None and c.high is not None]
-    if (
-        isinstance(domain.normaliser, Identity)
-        or len(spans) < len(domain.channels)
-        or min(spans) < WIDE_RANGE
-    ):
+    if isinstance(domain.normaliser, Identity) or len(spans) < len(domain.channels) or min(spans) < WIDE_RANGE:
         return None
     if np.abs(values).max() > 1.5 or not values.any():
         return None
-    return (
-        f"every value is within 1.5 of 0, where {domain.channel_names[0]} alone has a range of {spans[0]:g}"
-    )
+    return f"every value is within 1.5 of 0, where {domain.channel_names[0]} alone has a range of {spans[0]:g}"

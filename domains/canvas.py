@@ -60,16 +60,19 @@ def native_canvas(height: int, width: int, native: tuple[int, int], *, multiple:
     if native[0] % multiple or native[1] % multiple:
         raise InvalidInputError(f"a native canvas must be a multiple of {multiple}; got {native[0]}x{native[1]}.")
     return Canvas(
-        source=(height, width), floored=native, content=native, padded=native, output=native, multiple=multiple
+        source=(height, width),
+        floored=native,
+        content=native,
+        padded=native,
+        output=native,
+        multiple=multiple,
     )
 
 
 def _floor_to(height: int, width: int, multiple: int) -> tuple[int, int]:
     floored = height // multiple * multiple, width // multiple * multiple
     if 0 in floored:
-        raise InvalidInputError(
-            f"a frame must be at least {multiple}x{multiple} pixels; got {height}x{width} (HxW)."
-        )
+        raise InvalidInputError(f"a frame must be at least {multiple}x{multiple} pixels; got {height}x{width} (HxW).")
     return floored
 
 
@@ -77,6 +80,4 @@ def _fit(source: tuple[int, int], floored: tuple[int, int], padded: tuple[int, i
     scale = min(padded[1] / floored[1], padded[0] / floored[0], 1.0)
     content = max(1, int(scale * floored[0] + 0.5)), max(1, int(scale * floored[1] + 0.5))
     output = max(content[0] // multiple, 1) * multiple, max(content[1] // multiple, 1) * multiple
-    return Canvas(
-        source=source, floored=floored, content=content, padded=padded, output=output, multiple=multiple
-    )
+    return Canvas(source=source, floored=floored, content=content, padded=padded, output=output, multiple=multiple)

@@ -11,7 +11,13 @@ ASPECT_RATIOS = ("1,1", "4,3", "3,4", "16,9", "9,16")
 
 
 def action_caption(
-    description: str, *, view_sentence: str | None, action_chunk_size: int, fps: float, height: int, width: int
+    description: str,
+    *,
+    view_sentence: str | None,
+    action_chunk_size: int,
+    fps: float,
+    height: int,
+    width: int,
 ) -> str:
     """Build the caption of one action chunk.
 

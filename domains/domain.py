@@ -149,8 +149,7 @@ class Domain:
         dim = self.raw_action_dim
         if width < dim or (space is ActionSpace.ROBOT and width > dim):
             raise InvalidInputError(
-                f"actions of domain {self.name!r} have {dim} channels "
-                f"({', '.join(self.channel_names)}); got {width}."
+                f"actions of domain {self.name!r} have {dim} channels ({', '.join(self.channel_names)}); got {width}."
             )
 
     def require_robot_bounds(self) -> tuple[FloatArray, FloatArray]:
@@ -313,8 +312,7 @@ class Domain:
         wanted = values.shape[1] if action_dim is None else action_dim
         if wanted < self.raw_action_dim:
             raise InvalidInputError(
-                f"the checkpoint takes actions of {wanted} channels, "
-                f"domain {self.name!r} has {self.raw_action_dim}."
+                f"the checkpoint takes actions of {wanted} channels, domain {self.name!r} has {self.raw_action_dim}."
             )
         own = values[:, : min(wanted, values.shape[1])]  # what is cut here is zero padding
         return np.pad(own, ((0, 0), (0, wanted - own.shape[1]))).astype(np.float32)
@@ -346,8 +344,7 @@ class Domain:
     def _require_pose_blocks(self) -> None:
         if not self.pose_blocks:
             raise InvalidInputError(
-                f"actions of domain {self.name!r} hold no poses; "
-                f"their channels are {', '.join(self.channel_names)}."
+                f"actions of domain {self.name!r} hold no poses; their channels are {', '.join(self.channel_names)}."
             )
 
     def _require_names(self, what: str, given: Iterable[str], wanted: Iterable[str]) -> None:
@@ -360,7 +357,6 @@ class Domain:
     def _of_length(self, name: str, values: Float64, shape: tuple[int, ...]) -> Float64:
         if values.shape != shape:
             raise InvalidInputError(
-                f"{name!r} of domain {self.name!r} must have shape {shape}, one row for each step; "
-                f"got {values.shape}."
+                f"{name!r} of domain {self.name!r} must have shape {shape}, one row for each step; got {values.shape}."
             )
         return values

@@ -33,9 +33,7 @@ class _Table(BaseModel):
         unknown = [key for key in table if key not in cls.model_fields] if isinstance(table, dict) else []
         if unknown:
             hint = did_you_mean(unknown[0], cls.model_fields)
-            raise ValueError(
-                f"unknown key {unknown[0]!r}{hint}; the keys here are {', '.join(cls.model_fields)}"
-            )
+            raise ValueError(f"unknown key {unknown[0]!r}{hint}; the keys here are {', '.join(cls.model_fields)}")
         return table
 
 
@@ -84,16 +82,12 @@ class _Singles(_Table):
     def _bounds_fit(self) -> Self:
         for channel in self.channels():
             if channel.low is not None and channel.high is not None and not channel.low < channel.high:
-                raise ValueError(
-                    f"low must be less than high; {channel.name} has {channel.low} and {channel.high}"
-                )
+                raise ValueError(f"low must be less than high; {channel.name} has {channel.low} and {channel.high}")
         return self
 
     def channels(self) -> tuple[Channel, ...]:
         low, high = self._spread("low", self.low), self._spread("high", self.high)
-        return tuple(
-            Channel(name, self.unit, *bounds) for name, *bounds in zip(self.names, low, high, strict=True)
-        )
+        return tuple(Channel(name, self.unit, *bounds) for name, *bounds in zip(self.names, low, high, strict=True))
 
     def _spread(self, key: str, bound: float | list[float] | None) -> list[float | None]:
         if not isinstance(bound, list):
@@ -262,8 +256,7 @@ class _DomainFile(_Table):
             raise InvalidInputError(f"channels: the name {doubled[0]!r} stands there twice")
         if len(channels) != self.raw_action_dim:
             raise InvalidInputError(
-                f"raw_action_dim: is {self.raw_action_dim}, "
-                f"but the channels are {len(channels)} ({', '.join(names)})"
+                f"raw_action_dim: is {self.raw_action_dim}, but the channels are {len(channels)} ({', '.join(names)})"
             )
         if normaliser is not None and normaliser.width not in (None, len(channels)):
             raise InvalidInputError(

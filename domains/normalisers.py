@@ -144,9 +144,7 @@ class QuantileRotScaleFloor(_Statistics):
 
     def _affine(self) -> tuple[Float64, Float64]:
         offset, scale = _centre_and_half_range(self.q01, self.q99)
-        farthest = np.maximum(
-            np.abs(np.array(self.minimum) - offset), np.abs(np.array(self.maximum) - offset)
-        )
+        farthest = np.maximum(np.abs(np.array(self.minimum) - offset), np.abs(np.array(self.maximum) - offset))
         return offset, np.maximum(scale, np.maximum(farthest / self.target_max, SMALLEST_RANGE))
 
 

@@ -202,9 +202,7 @@ def integrate_anchored(deltas: ArrayLike, start: ArrayLike) -> Float64:
         `[..., T + 1, 4, 4]`, the start included.
     """
     steps = _as_float(deltas, (4, 4), "deltas")
-    first = np.broadcast_to(_as_float(start, (4, 4), "start pose"), (*steps.shape[:-3], 4, 4))[
-        ..., None, :, :
-    ]
+    first = np.broadcast_to(_as_float(start, (4, 4), "start pose"), (*steps.shape[:-3], 4, 4))[..., None, :, :]
     return np.concatenate([first, first @ steps], axis=-3)
 
 

@@ -14,9 +14,7 @@ VIEW_SENTENCES: dict[str, str] = {
     "wrist_view": "This video is captured from a wrist-mounted camera.",
     "concat_view": "This video contains concatenated views from multiple camera perspectives.",
     "top_down_2d_view": "This video is captured from a top-down view of a flat 2D scene.",
-    "video_game_view": (
-        "This video is captured from an in-game camera perspective in a virtual environment."
-    ),
+    "video_game_view": ("This video is captured from an in-game camera perspective in a virtual environment."),
 }
 """View point -> the sentence of the training data, word for word."""
 

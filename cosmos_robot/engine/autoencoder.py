@@ -52,14 +52,13 @@ class Autoencoder:
         clip = self._processor.preprocess_video(images, height=height, width=width)[0].transpose(0, 1)
         clip = clip.to(self._vae.device, torch.float32)
         if canvas.content != canvas.floored:
-            clip = F.interpolate(
-                clip, size=canvas.content, mode="bicubic", align_corners=False, antialias=True
-            )
+            clip = F.interpolate(clip, size=canvas.content, mode="bicubic", align_corners=False, antialias=True)
         bottom, right = (p - c for p, c in zip(canvas.padded, canvas.content, strict=True))
         if bottom or right:
             wide = right >= canvas.content[1] or bottom >= canvas.content[0]
             clip = F.pad(clip, (0, right, 0, bottom), mode="replicate" if wide else "reflect")
-        return clip.transpose(0, 1).unsqueeze(0)
+        pixels: Tensor = clip.transpose(0, 1).unsqueeze(0)
+        return pixels
 
     def encode(self, pixels_BCTHW: Tensor, canvas: Canvas) -> Tensor:
         """Encode and crop to the content: float32 `[B, C, T', h, w]`."""

@@ -21,10 +21,7 @@ from cosmos_robot.engine.prompt import tokenize
 from cosmos_robot.engine.sampler import SamplerState, Schedule, build_schedule
 from cosmos_robot.engine.understanding import PromptKeys, UnderstandingTower
 from cosmos_robot.errors import InvalidInputError, UnsupportedModeError
-from cosmos_robot.types import ModelInput, Prediction
-
-type Progress = Callable[[int, int], None]
-"""Called with (steps done, steps in all) after each denoising step; it may raise to stop the work."""
+from cosmos_robot.types import FloatArray, ModelInput, Prediction, Progress
 
 
 class Engine:
@@ -263,18 +260,15 @@ def _guide(velocity: Tensor | None, guidance: float) -> Tensor | None:
     return unconditional + guidance * (conditional - unconditional)
 
 
-def _given_actions(request: ModelInput) -> np.ndarray[Any, np.dtype[np.float32]] | None:
+def _given_actions(request: ModelInput) -> FloatArray | None:
     """The clean action rows, the initial state first: float32 `[rows, action_dim]`."""
-    parts = [part for part in (None if request.state is None else request.state[None], request.actions)]
-    rows = [part for part in parts if part is not None]
+    state = None if request.state is None else request.state[None]
+    rows = [part for part in (state, request.actions) if part is not None]
     return np.concatenate(rows).astype(np.float32) if rows else None
 
 
-def _answered_actions(request: ModelInput, rows: Tensor) -> np.ndarray[Any, np.dtype[np.float32]] | None:
+def _answered_actions(request: ModelInput, rows: Tensor) -> FloatArray | None:
     if request.mode == "forward_dynamics":
         return None
-    start = 0 if request.state is None else 1
-    answered: np.ndarray[Any, np.dtype[np.float32]] = (
-        rows[start:, : request.raw_action_dim].float().cpu().numpy()
-    )
-    return answered
+    first = 0 if request.state is None else 1
+    return np.asarray(rows[first:, : request.raw_action_dim].cpu().numpy(), dtype=np.float32)

@@ -105,9 +105,7 @@ class GenerationTower:
         positions = torch.stack(
             [layout.positions(prompt_length=n, fps=f, config=self._positions) for n, f in wanted], dim=1
         )
-        cos, sin = model.rotary_emb(
-            position_ids=positions.to(model.device), device=model.device, dtype=self.dtype
-        )
+        cos, sin = model.rotary_emb(position_ids=positions.to(model.device), device=model.device, dtype=self.dtype)
         return GenerationContext(
             layout=layout,
             groups=_group_by_length(prompts),
@@ -172,9 +170,7 @@ class GenerationTower:
     def _unpatchify(self, tokens_BVP: Tensor, layout: SequenceLayout) -> Tensor:
         frames, rows, columns = layout.patch_grid
         p = self._transformer.config.latent_patch_size
-        latents = rearrange(
-            tokens_BVP, "b (t h w) (p q c) -> b c t (h p) (w q)", t=frames, h=rows, w=columns, p=p, q=p
-        )
+        latents = rearrange(tokens_BVP, "b (t h w) (p q c) -> b c t (h p) (w q)", t=frames, h=rows, w=columns, p=p, q=p)
         _, height, width = layout.latent_grid
         return latents[..., :height, :width]
 

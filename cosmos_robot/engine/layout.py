@@ -87,7 +87,7 @@ class SequenceLayout:
         return torch.cat([vision, action])
 
     def positions(self, *, prompt_length: int, fps: float, config: "PositionConfig") -> Tensor:
-        """3-D mRoPE positions of the generation tokens after a prompt of `prompt_length` tokens: float32 `[3, length]`."""
+        """3-D mRoPE positions of the generation tokens after a prompt: float32 `[3, length]`."""
         common = {
             "temporal_offset": prompt_length + config.margin,
             "reset_spatial_indices": config.reset_spatial,
@@ -96,9 +96,7 @@ class SequenceLayout:
         }
         frames, height, width = self.patch_grid
         segments = [
-            get_3d_mrope_ids_vae_tokens(
-                frames, height, width, temporal_compression_factor=TEMPORAL_FACTOR, **common
-            )[0]
+            get_3d_mrope_ids_vae_tokens(frames, height, width, temporal_compression_factor=TEMPORAL_FACTOR, **common)[0]
         ]
         if self.action_rows:
             segments.append(

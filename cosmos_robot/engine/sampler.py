@@ -72,9 +72,7 @@ class SamplerState:
         )
 
 
-def build_schedule(
-    scheduler_config: Any, num_steps: int, *, shift: float | None, native_flow: bool
-) -> Schedule:
+def build_schedule(scheduler_config: Any, num_steps: int, *, shift: float | None, native_flow: bool) -> Schedule:
     """Work out a schedule from a checkpoint's scheduler configuration.
 
     Args:

@@ -68,9 +68,7 @@ def random_poses(seed, count=7):
 
 
 def test_ids_and_widths_are_the_field_s():
-    assert {
-        name: (get_domain(name).domain_id, get_domain(name).raw_action_dim) for name in domain_names()
-    } == WIDTHS
+    assert {name: (get_domain(name).domain_id, get_domain(name).raw_action_dim) for name in domain_names()} == WIDTHS
 
 
 @pytest.mark.parametrize("name", WITH_NORMALISER)

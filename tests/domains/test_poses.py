@@ -43,9 +43,7 @@ def test_projection_gives_the_nearest_rotation(seed):
     rng = np.random.default_rng(seed)
     M = Rotation.random(20, rng=rng).as_matrix() + 0.3 * rng.normal(size=(20, 3, 3))
     projected = poses.project_to_so3(M)
-    np.testing.assert_allclose(
-        projected @ np.swapaxes(projected, -1, -2), np.tile(np.eye(3), (20, 1, 1)), atol=1e-12
-    )
+    np.testing.assert_allclose(projected @ np.swapaxes(projected, -1, -2), np.tile(np.eye(3), (20, 1, 1)), atol=1e-12)
     np.testing.assert_allclose(np.linalg.det(projected), 1.0)
     distance = np.linalg.norm(M - projected, axis=(1, 2))
     others = projected @ Rotation.from_rotvec(0.05 * rng.normal(size=(20, 3))).as_matrix()
@@ -60,9 +58,7 @@ def test_projection_turns_a_reflection_into_a_rotation():
 def test_a_short_second_column_does_not_bend_the_first_more_than_svd_says():
     first, second = np.array([1.0, 0.1, 0.0]), np.array([0.0, 0.5, 0.0])
     stacked = np.stack([first, second, np.cross(first, second)], axis=-1)
-    np.testing.assert_allclose(
-        poses.matrix_from_rot6d(np.concatenate([first, second])), poses.project_to_so3(stacked)
-    )
+    np.testing.assert_allclose(poses.matrix_from_rot6d(np.concatenate([first, second])), poses.project_to_so3(stacked))
 
 
 @given(seeds)

@@ -54,9 +54,7 @@ def my_robot(tmp_path):
     return path
 
 
-@pytest.mark.parametrize(
-    "spelling", ["robomind-franka-dual", "robomind_franka_dual", " RoboMIND-Franka-Dual"]
-)
+@pytest.mark.parametrize("spelling", ["robomind-franka-dual", "robomind_franka_dual", " RoboMIND-Franka-Dual"])
 def test_case_and_hyphens_do_not_matter(spelling):
     assert get_domain(spelling).name == "robomind-franka-dual"
 
@@ -90,9 +88,7 @@ def test_every_file_is_named_after_its_domain():
 
 
 def test_an_unknown_name_gives_the_nearest():
-    with pytest.raises(
-        UnknownDomainError, match=r"unknown domain 'bridge_orig_lerobo' \(did you mean 'bridge_orig"
-    ):
+    with pytest.raises(UnknownDomainError, match=r"unknown domain 'bridge_orig_lerobo' \(did you mean 'bridge_orig"):
         get_domain("bridge_orig_lerobo")
     with pytest.raises(UnknownDomainError, match="known are av, camera_pose"):
         get_domain("zzzz")

@@ -1,0 +1,178 @@
+"""Finding a checkpoint, checking that it is whole and fits, and loading it into an `Engine`."""
+
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLWan, Cosmos3OmniPipeline, Cosmos3OmniTransformer
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from cosmos_robot.engine.device import gigabytes, require_memory, resolve_device, resolve_dtype
+from cosmos_robot.engine.engine import Engine
+from cosmos_robot.engine.weights import ComponentHeader, read_json
+from cosmos_robot.errors import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+FACTS_FILE = "cosmos_robot.json"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+COMPONENTS = {"transformer": Cosmos3OmniTransformer, "vae": AutoencoderKLWan}
+OTHER_COMPONENTS = ("text_tokenizer", "scheduler")
+
+
+@dataclass(frozen=True)
+class CheckpointFacts:
+    """What a checkpoint was trained for, from the `cosmos_robot.json` beside its `model_index.json`.
+
+    Published checkpoints have no such file: everything is None, and the domains' own facts hold.
+
+    Attributes:
+        native_canvas: the one canvas `(height, width)` in pixels that it knows.
+        max_action_chunk_size: the longest chunk that it was trained on.
+        domain_ids: the embodiment domains whose weights mean something.
+        num_steps: denoising steps at which it is good.
+        guidance: likewise.
+        shift: flow shift, likewise.
+    """
+
+    native_canvas: tuple[int, int] | None = None
+    max_action_chunk_size: int | None = None
+    domain_ids: tuple[int, ...] | None = None
+    num_steps: int | None = None
+    guidance: float | None = None
+    shift: float | None = None
+
+    @classmethod
+    def read(cls, folder: Path) -> "CheckpointFacts":
+        """Read the facts beside a checkpoint; unknown keys are errors.
+
+        Raises:
+            CheckpointError: if the file does not hold them.
+        """
+        path = folder / FACTS_FILE
+        if not path.is_file():
+            return cls()
+        try:
+            return TypeAdapter(cls, config=ConfigDict(extra="forbid")).validate_python(read_json(path))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise CheckpointError(f"checkpoint file {path}: {where}: {first['msg']}.") from error
+
+
+@dataclass(frozen=True)
+class LoadedCheckpoint:
+    """An engine and what is known of its weights.
+
+    Attributes:
+        engine: ready to generate.
+        facts: what it was trained for.
+        name: what the caller asked for.
+    """
+
+    engine: Engine
+    facts: CheckpointFacts
+    name: str
+
+
+def load_checkpoint(
+    source: str | Path, *, device: str | torch.device | None = None, dtype: str | torch.dtype | None = None
+) -> LoadedCheckpoint:
+    """Load a checkpoint in the diffusers layout.
+
+    Args:
+        source: a folder, or the id of a repository on the Hugging Face Hub.
+        device: "cpu", "cuda" or "cuda:N"; None takes CUDA where there is one.
+        dtype: "float32" or "bfloat16"; None takes bfloat16 on CUDA and float32 on the CPU.
+
+    Raises:
+        CheckpointError: if it is not found, is not this family's, or is not whole.
+        DeviceError: if the device is not there or has too little memory.
+    """
+    where = resolve_device(device)
+    precision = resolve_dtype(dtype, where)
+    folder = find_checkpoint(source)
+    headers = check_checkpoint(folder)
+    needed = sum(header.bytes_at(precision) for header in headers)
+    require_memory(needed, where, what=f"checkpoint {source}")
+    facts = CheckpointFacts.read(folder)
+    logger.info("loading %s: %s of weights on %s", source, gigabytes(needed), where)
+    pipeline = Cosmos3OmniPipeline.from_pretrained(
+        folder,
+        dtype=precision,
+        enable_safety_checker=False,
+        safety_checker=None,
+        sound_tokenizer=None,
+        local_files_only=True,
+    ).to(where)
+    return LoadedCheckpoint(engine=Engine.from_pipeline(pipeline), facts=facts, name=str(source))
+
+
+def check_checkpoint(folder: Path) -> list[ComponentHeader]:
+    """Check, from file headers alone, that a folder holds a whole Cosmos 3 checkpoint.
+
+    Raises:
+        CheckpointError: naming what is missing.
+    """
+    index = read_json(folder / "model_index.json")
+    if "transformer" not in index or index["transformer"][1] != "Cosmos3OmniTransformer":
+        raise CheckpointError(
+            f"{folder} holds a {index.get('_class_name', 'checkpoint')} without a Cosmos3OmniTransformer; "
+            f"this library runs the Cosmos 3 family."
+        )
+    for name in OTHER_COMPONENTS:
+        if not (folder / name).is_dir():
+            raise CheckpointError(
+                f"checkpoint {folder} has no component {name!r}: the folder {name}/ is missing. "
+                f"Download the checkpoint again, whole."
+            )
+    headers = [ComponentHeader.read(folder, name) for name in COMPONENTS]
+    for header in headers:
+        header.require_tensors(COMPONENTS[header.name])
+    return headers
+
+
+def find_checkpoint(source: str | Path) -> Path:
+    """Find a checkpoint's folder, downloading it where `source` is an id on the Hub.
+
+    Raises:
+        CheckpointError: if it is neither, or the Hub cannot be reached or refuses.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        if not (folder / "model_index.json").is_file():
+            raise CheckpointError(
+                f"{folder} has no model_index.json; expected a checkpoint folder in the diffusers layout, "
+                f"with transformer/, vae/, text_tokenizer/ and scheduler/ in it."
+            )
+        return folder
+    if isinstance(source, Path) or not HUB_ID.fullmatch(source):
+        raise CheckpointError(
+            f"no checkpoint at {str(source)!r}: it is neither a folder nor a Hub id such as nvidia/Cosmos3-Nano."
+        )
+    return _download(source)
+
+
+def _download(repository: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    wanted = [f"{name}/*" for name in (*COMPONENTS, *OTHER_COMPONENTS)]
+    try:
+        return Path(snapshot_download(repository, allow_patterns=["model_index.json", FACTS_FILE, *wanted]))
+    except GatedRepoError:
+        raise CheckpointError(
+            f"{repository} is gated: accept its licence on its Hub page, then log in with `hf auth login`."
+        ) from None
+    except RepositoryNotFoundError:
+        raise CheckpointError(
+            f"the Hub has no repository {repository!r} for you: check the name, and log in with `hf auth login` "
+            f"if it is private."
+        ) from None
+    except LocalEntryNotFoundError:
+        raise CheckpointError(
+            f"{repository} is not in the local cache and the Hub cannot be reached (no network, or "
+            f"HF_HUB_OFFLINE is set); connect, or give the path of a downloaded folder."
+        ) from None

@@ -1,0 +1,80 @@
+"""Where to compute and in what precision, and whether the weights will fit."""
+
+import torch
+
+from cosmos_robot.errors import DeviceError, InvalidInputError
+
+DTYPES = {
+    "float32": torch.float32,
+    "fp32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "bf16": torch.bfloat16,
+}
+
+
+def resolve_device(device: str | torch.device | None) -> torch.device:
+    """Turn a device's name into a device that is there; None takes CUDA where there is one.
+
+    Raises:
+        DeviceError: if CUDA is asked for where there is none, or a device of that number.
+        InvalidInputError: if it is neither "cpu" nor "cuda".
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise InvalidInputError(f"unknown device {device!r}; expected cpu, cuda or cuda:N.") from error
+    if wanted.type not in ("cpu", "cuda"):
+        raise InvalidInputError(f"device {wanted.type!r} is not supported; use cpu or cuda.")
+    if wanted.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (wanted.index or 0) >= count:
+            raise DeviceError(
+                f"device {str(wanted)!r} was asked for, but this machine has "
+                f"{f'only {count} CUDA device(s)' if count else 'no CUDA device'}; use device='cpu'."
+            )
+    return wanted
+
+
+def resolve_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
+    """Turn a precision's name into a dtype; None takes bfloat16 on CUDA and float32 on the CPU.
+
+    Raises:
+        InvalidInputError: if it is neither float32 nor bfloat16.
+    """
+    if dtype is None:
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if isinstance(dtype, torch.dtype):
+        dtype = str(dtype).removeprefix("torch.")
+    if dtype not in DTYPES:
+        raise InvalidInputError(f"unknown dtype {dtype!r}; expected float32 or bfloat16.")
+    return DTYPES[dtype]
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be had on a device."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def require_memory(needed: int, device: torch.device, *, what: str) -> None:
+    """Refuse before loading what will not fit.
+
+    Raises:
+        DeviceError: with both figures.
+    """
+    free = free_memory(device)
+    if needed > free:
+        raise DeviceError(
+            f"{what} takes {gigabytes(needed)} on {device}, where {gigabytes(free)} are free; "
+            f"use dtype='bfloat16', a smaller checkpoint or a device with more memory."
+        )
+
+
+def gigabytes(count: int) -> str:
+    """Format bytes for a person."""
+    return f"{count / 1e9:.2f} GB"

@@ -1,0 +1,210 @@
+"""The local world model, where a domain meets an engine, and how to load any world model by its name."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cosmos_robot.domains.canvas import action_canvas, native_canvas
+from cosmos_robot.domains.caption import action_caption
+from cosmos_robot.errors import (
+    CheckpointError,
+    InvalidInputError,
+    UnsupportedModeError,
+    UntrainedDomainWarning,
+)
+from cosmos_robot.interface.request import ActionRequest
+from cosmos_robot.interface.world_model import WorldModel
+from cosmos_robot.types import (
+    Actions,
+    ActionSpace,
+    Canvas,
+    FloatArray,
+    ModelInput,
+    Prediction,
+    Progress,
+    Rollout,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+    from cosmos_robot.engine.checkpoint import LoadedCheckpoint
+
+EMBEDDED = Path(__file__).parent / "checkpoints" / "pusht"
+"""Where the embedded default checkpoint lies."""
+
+
+class LocalWorldModel(WorldModel):
+    """Generates on this machine.
+
+    Args:
+        checkpoint: a loaded one; see `load_world_model`.
+    """
+
+    def __init__(self, checkpoint: "LoadedCheckpoint") -> None:
+        self.engine = checkpoint.engine
+        self.facts = checkpoint.facts
+        self.name = checkpoint.name
+
+    def generate(self, requests: Sequence[ActionRequest], *, progress: Progress | None = None) -> list[Rollout]:
+        """Answer requests, those that can share a forward pass together.
+
+        Raises:
+            UnsupportedModeError: if the checkpoint has no action heads.
+            InvalidInputError: if a request does not fit the checkpoint.
+        """
+        if self.engine.action_dim is None:
+            raise UnsupportedModeError(
+                f"checkpoint {self.name} has no action heads, so it cannot do {requests[0].mode}; "
+                f"load one that has (its transformer/config.json says action_gen: true)."
+            )
+        self._warn_of_untrained_domains(requests)
+        inputs = [self._model_input(request, self.engine.action_dim) for request in requests]
+        predictions = self.engine.generate(inputs, progress=progress)
+        return [
+            self._rollout(request, given, prediction)
+            for request, given, prediction in zip(requests, inputs, predictions, strict=True)
+        ]
+
+    def canvas(self, request: ActionRequest) -> Canvas:
+        """Find the sizes that a request's frames pass through; `output` is what comes back."""
+        height, width = request.frames.shape[1:3]
+        multiple = self.engine.autoencoder.spatial_factor
+        if self.facts.native_canvas is not None:
+            return native_canvas(height, width, self.facts.native_canvas, multiple=multiple)
+        tier = request.domain.tier if request.image_size is None else request.image_size
+        return action_canvas(height, width, tier, multiple=multiple)
+
+    def _model_input(self, request: ActionRequest, action_dim: int) -> ModelInput:
+        domain, facts, canvas = request.domain, self.facts, self.canvas(request)
+        longest = facts.max_action_chunk_size
+        if longest is not None and request.action_chunk_size > longest:
+            raise InvalidInputError(
+                f"checkpoint {self.name} was trained on chunks of at most {longest} actions; "
+                f"got {request.action_chunk_size}. Use rollout(), which chains chunks."
+            )
+        fps = domain.fps if request.fps is None else request.fps
+        return ModelInput(
+            mode=request.mode,
+            frames=request.frames,
+            canvas=canvas,
+            prompt=action_caption(
+                request.prompt,
+                view_sentence=domain.view_sentence(request.view_point),
+                action_chunk_size=request.action_chunk_size,
+                fps=fps,
+                height=canvas.padded[0],
+                width=canvas.padded[1],
+            ),
+            negative_prompt=request.negative_prompt,
+            domain_id=domain.domain_id,
+            raw_action_dim=domain.raw_action_dim,
+            action_chunk_size=request.action_chunk_size,
+            fps=fps,
+            num_steps=_first(request.num_steps, facts.num_steps) or domain.sampling.num_steps,
+            guidance=_first(request.guidance, facts.guidance) or domain.sampling.guidance,
+            shift=self._shift(request),
+            seed=request.seed,
+            actions=_encode_actions(request, action_dim),
+            state=_encode_state(request, action_dim),
+            decode=request.return_frames,
+        )
+
+    def _shift(self, request: ActionRequest) -> float | None:
+        """The caller's flow shift, the checkpoint's, or the domain's.
+
+        A checkpoint that samples on its native flow schedule (Edge) keeps the shift that it was trained with.
+        """
+        default = None if self.engine.native_flow else request.domain.sampling.shift
+        return _first(request.shift, self.facts.shift, default)
+
+    def _warn_of_untrained_domains(self, requests: Sequence[ActionRequest]) -> None:
+        trained = self.facts.domain_ids
+        for domain in {request.domain.name: request.domain for request in requests}.values():
+            if trained is not None and domain.domain_id not in trained:
+                warnings.warn(
+                    f"checkpoint {self.name} was not trained for domain {domain.name!r} (id {domain.domain_id}), only "
+                    f"for id(s) {', '.join(map(str, trained))}; what it answers means nothing.",
+                    UntrainedDomainWarning,
+                    stacklevel=4,
+                )
+
+    def _rollout(self, request: ActionRequest, given: ModelInput, prediction: Prediction) -> Rollout:
+        frames = request.frames if request.mode == "inverse_dynamics" else prediction.frames
+        return Rollout(
+            frames=None if frames is None or not request.return_frames else frames.astype(np.uint8, copy=False),
+            actions=_answered(request, prediction),
+            action_space=request.action_space if request.actions is None else request.actions.space,
+            domain=request.domain.name,
+            fps=given.fps,
+            seed=request.seed,
+            prompt=request.prompt,
+            notes=request.notes + self._canvas_notes(request),
+        )
+
+    def _canvas_notes(self, request: ActionRequest) -> tuple[str, ...]:
+        native = self.facts.native_canvas
+        source = request.frames.shape[1:3]
+        if native is None or (source == native and request.image_size is None):
+            return ()
+        return (
+            f"answered at the checkpoint's native canvas of {native[0]}x{native[1]}, "
+            f"from a frame of {source[0]}x{source[1]} (HxW).",
+        )
+
+
+def load_world_model(
+    checkpoint: str | Path | None = None,
+    *,
+    device: "str | torch.device | None" = None,
+    dtype: "str | torch.dtype | None" = None,
+) -> WorldModel:
+    """Load a world model.
+
+    Args:
+        checkpoint: a folder in the diffusers layout, or the id of a repository on the Hugging Face Hub. None takes
+            the embedded Push-T model.
+        device: "cpu", "cuda" or "cuda:N"; None takes CUDA where there is one.
+        dtype: "float32" or "bfloat16"; None takes bfloat16 on CUDA and float32 on the CPU.
+
+    Raises:
+        CheckpointError: if it is not found or not whole.
+        DeviceError: if the device is not there or has too little memory.
+    """
+    from cosmos_robot.engine.checkpoint import load_checkpoint
+
+    if checkpoint is None:
+        if not EMBEDDED.is_dir():
+            raise CheckpointError("this build carries no embedded checkpoint; name a folder or a Hub id.")
+        checkpoint = EMBEDDED
+    return LocalWorldModel(load_checkpoint(checkpoint, device=device, dtype=dtype))
+
+
+def _encode_actions(request: ActionRequest, action_dim: int) -> FloatArray | None:
+    if request.actions is None:
+        return None
+    return request.domain.encode(request.actions, action_dim=action_dim).values
+
+
+def _encode_state(request: ActionRequest, action_dim: int) -> FloatArray | None:
+    if request.state is None:
+        return None
+    row = Actions(request.state[None], request.action_space, request.domain.name)
+    return request.domain.encode(row, action_dim=action_dim).values[0]
+
+
+def _answered(request: ActionRequest, prediction: Prediction) -> FloatArray:
+    if request.actions is not None:
+        return request.actions.values
+    if prediction.actions is None:
+        raise InvalidInputError(f"{request.mode} gave no actions.")
+    answered = Actions(prediction.actions, ActionSpace.MODEL, request.domain.name)
+    return answered.values if request.action_space is ActionSpace.MODEL else request.domain.decode(answered).values
+
+
+def _first[Value](*values: Value | None) -> Value | None:
+    """The first value that is not None, if there is one."""
+    return next((value for value in values if value is not None), None)
