@@ -165,14 +165,7 @@ class ModelInput:
         if self.mode not in ACTION_MODES:
             raise InvalidInputError(f"unknown mode {self.mode!r}; expected one of {', '.join(ACTION_MODES)}.")
         require_chunk_size(self.action_chunk_size)
-        if self.num_steps < 1:
-            raise InvalidInputError(f"num_steps must be at least 1; got {self.num_steps}.")
-        if not (np.isfinite(self.guidance) and self.guidance >= 1.0):
-            raise InvalidInputError(f"guidance must be a number of at least 1; got {self.guidance}.")
-        if self.shift is not None and not (np.isfinite(self.shift) and self.shift > 0):
-            raise InvalidInputError(f"shift must be a positive number; got {self.shift}.")
-        if not (np.isfinite(self.fps) and self.fps > 0):
-            raise InvalidInputError(f"fps must be a positive number; got {self.fps}.")
+        require_sampling(num_steps=self.num_steps, guidance=self.guidance, shift=self.shift, fps=self.fps)
         wanted = self.action_chunk_size + 1 if self.mode == "inverse_dynamics" else 1
         if self.frames.shape[0] != wanted:
             raise MediaError(f"{self.mode} takes {wanted} frame(s) here; got {self.frames.shape[0]}.")
@@ -239,6 +232,21 @@ def require_chunk_size(chunk: int) -> int:
             f"got {chunk}. Use {lower} or {lower + 4}."
         )
     return chunk
+
+
+def require_sampling(*, num_steps: int | None, guidance: float | None, shift: float | None, fps: float | None) -> None:
+    """Check the sampling settings that are given.
+
+    Raises:
+        InvalidInputError: if one is not a number in its range.
+    """
+    if num_steps is not None and num_steps < 1:
+        raise InvalidInputError(f"num_steps must be at least 1; got {num_steps}.")
+    if guidance is not None and not (np.isfinite(guidance) and guidance >= 1.0):
+        raise InvalidInputError(f"guidance must be a number of at least 1; got {guidance}.")
+    for name, value in (("shift", shift), ("fps", fps)):
+        if value is not None and not (np.isfinite(value) and value > 0):
+            raise InvalidInputError(f"{name} must be a positive number; got {value}.")
 
 
 def require_frame(frame: object) -> Frames:

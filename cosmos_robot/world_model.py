@@ -193,7 +193,8 @@ def _encode_state(request: ActionRequest, action_dim: int) -> FloatArray | None:
     if request.state is None:
         return None
     row = Actions(request.state[None], request.action_space, request.domain.name)
-    return request.domain.encode(row, action_dim=action_dim).values[0]
+    encoded: FloatArray = request.domain.encode(row, action_dim=action_dim).values[0]
+    return encoded
 
 
 def _answered(request: ActionRequest, prediction: Prediction) -> FloatArray:

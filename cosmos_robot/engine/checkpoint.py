@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLWan, Cosmos3OmniPipeline, Cosmos3OmniTransformer
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from cosmos_robot.engine.device import gigabytes, require_memory, resolve_device, resolve_dtype
 from cosmos_robot.engine.engine import Engine
@@ -22,6 +22,7 @@ COMPONENTS = {"transformer": Cosmos3OmniTransformer, "vae": AutoencoderKLWan}
 OTHER_COMPONENTS = ("text_tokenizer", "scheduler")
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class CheckpointFacts:
     """What a checkpoint was trained for, from the `cosmos_robot.json` beside its `model_index.json`.
@@ -55,7 +56,7 @@ class CheckpointFacts:
         if not path.is_file():
             return cls()
         try:
-            return TypeAdapter(cls, config=ConfigDict(extra="forbid")).validate_python(read_json(path))
+            return TypeAdapter(cls).validate_python(read_json(path))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))

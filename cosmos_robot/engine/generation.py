@@ -17,7 +17,7 @@ from einops import rearrange
 from torch import Tensor
 
 from cosmos_robot.engine.layout import PositionConfig, SequenceLayout
-from cosmos_robot.engine.rotary import rotate
+from cosmos_robot.engine.rotary import Rotary, rotate
 from cosmos_robot.engine.understanding import PromptKeys
 
 
@@ -55,16 +55,14 @@ class GenerationContext:
     Attributes:
         layout: what stands where.
         groups: the prompts' keys and values.
-        cos: `[1 or B, N, 1, head_dim]`.
-        sin: likewise.
+        rotary: cosine and sine, each `[1 or B, N, 1, head_dim]`.
         noisy: 1 at noisy tokens, 0 at clean ones: `[N, 1]`.
         heads: the action projections, or None for a mode without actions.
     """
 
     layout: SequenceLayout
     groups: tuple[PromptGroup, ...]
-    cos: Tensor
-    sin: Tensor
+    rotary: Rotary
     noisy: Tensor
     heads: ActionHeads | None
 
@@ -109,8 +107,7 @@ class GenerationTower:
         return GenerationContext(
             layout=layout,
             groups=_group_by_length(prompts),
-            cos=cos.unsqueeze(2),
-            sin=sin.unsqueeze(2),
+            rotary=(cos.unsqueeze(2), sin.unsqueeze(2)),
             noisy=layout.noisy_tokens().to(model.device, self.dtype).unsqueeze(-1),
             heads=self._action_heads(domain_ids) if layout.action_rows else None,
         )
@@ -224,7 +221,7 @@ def _attention(attention: Any, index: int, normed: Tensor, context: GenerationCo
     query = attention.norm_added_q(attention.add_q_proj(normed).unflatten(-1, queries))
     key = attention.norm_added_k(attention.add_k_proj(normed).unflatten(-1, shared))
     value = attention.add_v_proj(normed).unflatten(-1, shared)
-    query, key = rotate(query, context.cos, context.sin), rotate(key, context.cos, context.sin)
+    query, key = rotate(query, context.rotary), rotate(key, context.rotary)
     attended = [
         dispatch_attention_fn(
             query[group.start : group.stop],

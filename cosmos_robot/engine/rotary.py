@@ -3,9 +3,13 @@
 import torch
 from torch import Tensor
 
+type Rotary = tuple[Tensor, Tensor]
+"""Cosine and sine of the angles, each broadcastable to `[..., tokens, heads, head_dim]`."""
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the two halves of the last axis of `x` `[..., head_dim]` by the angles behind `cos` and `sin`."""
+
+def rotate(x: Tensor, rotary: Rotary) -> Tensor:
+    """Rotate the two halves of the last axis of `x` `[..., tokens, heads, head_dim]`."""
+    cos, sin = rotary
     half = x.shape[-1] // 2
     turned = torch.cat((-x[..., half:], x[..., :half]), dim=-1)
     return x * cos + turned * sin

@@ -13,7 +13,7 @@ import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import Tensor
 
-from cosmos_robot.engine.rotary import rotate
+from cosmos_robot.engine.rotary import Rotary, rotate
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,33 +67,33 @@ class UnderstandingTower:
         hidden = model.embed_tokens(ids)
         positions = torch.arange(len(token_ids), dtype=torch.float32, device=model.device).expand(3, 1, -1)
         cos, sin = model.rotary_emb(position_ids=positions, device=hidden.device, dtype=hidden.dtype)
-        cos, sin = cos[0].unsqueeze(1), sin[0].unsqueeze(1)
+        rotary = cos[0].unsqueeze(1), sin[0].unsqueeze(1)
         keys, values = [], []
         for index, layer in enumerate(model.layers):
             normed = layer.input_layernorm(hidden)
-            own_key, key, value = _keys_values(layer.self_attn, normed, cos, sin)
+            own_key, key, value = _keys_values(layer.self_attn, normed, rotary)
             keys.append(key)
             values.append(value)
             if index + 1 < len(model.layers):  # what follows the last layer's keys and values is read by nobody
-                hidden = hidden + _self_attention(layer.self_attn, normed, own_key, value, cos, sin)
+                hidden = hidden + _self_attention(layer.self_attn, normed, own_key, value, rotary)
                 hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
         return PromptKeys(keys=tuple(keys), values=tuple(values), length=len(token_ids))
 
 
-def _keys_values(attention: Any, normed: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _keys_values(attention: Any, normed: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
     """Keys for the tower itself, keys for the generation tower, and values: each `[L, kv_heads, head_dim]`."""
     heads = attention.num_key_value_heads, attention.head_dim
     key = attention.norm_k(attention.to_k(normed).unflatten(-1, heads))
     value = attention.to_v(normed).unflatten(-1, heads)
-    own = rotate(key, cos, sin)
+    own = rotate(key, rotary)
     if attention.k_norm_und_for_gen is None:
         return own, own, value
-    return own, rotate(attention.k_norm_und_for_gen(key), cos, sin), value
+    return own, rotate(attention.k_norm_und_for_gen(key), rotary), value
 
 
-def _self_attention(attention: Any, normed: Tensor, key: Tensor, value: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _self_attention(attention: Any, normed: Tensor, key: Tensor, value: Tensor, rotary: Rotary) -> Tensor:
     heads = attention.num_attention_heads, attention.head_dim
-    query = rotate(attention.norm_q(attention.to_q(normed).unflatten(-1, heads)), cos, sin)
+    query = rotate(attention.norm_q(attention.to_q(normed).unflatten(-1, heads)), rotary)
     attended = dispatch_attention_fn(
         query.unsqueeze(0),
         key.unsqueeze(0),

@@ -91,6 +91,8 @@ class ActionCall:
 
     def _mark(self, given: Any) -> Actions:
         if isinstance(given, Actions):
+            if given.domain != self.domain.name:
+                raise InvalidInputError(f"these actions are of domain {given.domain!r}, not {self.domain.name!r}.")
             if given.space is not self.action_space and "action_space" in self.options:
                 raise InvalidInputError(
                     f"the actions are marked as {given.space.value} space, action_space says "

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from cosmos_robot.domains.domain import Domain
-from cosmos_robot.types import ActionMode, Actions, ActionSpace, FloatArray, Frames, Progress
+from cosmos_robot.types import (
+    ActionMode,
+    Actions,
+    ActionSpace,
+    FloatArray,
+    Frames,
+    Progress,
+    require_chunk_size,
+    require_sampling,
+)
 
 
 class ActionOptions(TypedDict, total=False):
@@ -53,6 +62,9 @@ class ActionRequest:
         return_frames: whether frames are wanted.
         prompt: see `ActionOptions`, as are the following.
         notes: sentences to pass on with the answer.
+
+    Raises:
+        InvalidInputError: if the chunk is no multiple of 4, or a sampling setting is out of its range.
     """
 
     mode: ActionMode
@@ -73,3 +85,7 @@ class ActionRequest:
     shift: float | None = None
     seed: int = 0
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_chunk_size(self.action_chunk_size)
+        require_sampling(num_steps=self.num_steps, guidance=self.guidance, shift=self.shift, fps=self.fps)

@@ -1,0 +1,131 @@
+"""Loading: whole checkpoints load, others are refused by a sentence that says what is missing."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from cosmos_robot.engine import device
+from cosmos_robot.engine.checkpoint import CheckpointFacts, check_checkpoint, find_checkpoint, load_checkpoint
+from cosmos_robot.engine.weights import INDEX, WEIGHTS
+from cosmos_robot.errors import CheckpointError, DeviceError, InvalidInputError
+
+
+@pytest.fixture
+def copy(checkpoint_folder, tmp_path):
+    return shutil.copytree(checkpoint_folder, tmp_path / "copy")
+
+
+def test_loads(checkpoint_folder, pipelines):
+    loaded = load_checkpoint(checkpoint_folder, device="cpu")
+    assert loaded.facts == CheckpointFacts()
+    for name, tensor in pipelines("nano").transformer.state_dict().items():
+        assert torch.equal(loaded.engine.transformer.state_dict()[name], tensor), name
+
+
+def test_loads_shards(copy, pipelines):
+    pipelines("nano").transformer.save_pretrained(copy / "transformer", max_shard_size="200KB")
+    (copy / "transformer" / WEIGHTS).unlink()
+    assert (copy / "transformer" / INDEX).is_file()
+    load_checkpoint(copy, device="cpu")
+    next((copy / "transformer").glob("*-00002-of-*.safetensors")).unlink()
+    with pytest.raises(CheckpointError, match="00002-of"):
+        check_checkpoint(copy)
+
+
+@pytest.mark.parametrize("component", ["transformer", "vae", "scheduler", "text_tokenizer"])
+def test_missing_component(copy, component):
+    shutil.rmtree(copy / component)
+    with pytest.raises(CheckpointError, match=f"no component '{component}'"):
+        load_checkpoint(copy, device="cpu")
+
+
+def test_missing_tensor(copy):
+    path = copy / "transformer" / WEIGHTS
+    tensors = load_file(path)
+    del tensors["layers.1.mlp_moe_gen.down_proj.weight"]
+    save_file(tensors, path)
+    with pytest.raises(CheckpointError, match=r"layers\.1\.mlp_moe_gen\.down_proj\.weight"):
+        load_checkpoint(copy, device="cpu")
+
+
+def test_tensor_of_another_shape(copy):
+    path = copy / "transformer" / WEIGHTS
+    tensors = load_file(path)
+    tensors["proj_in.bias"] = tensors["proj_in.bias"][:-1].clone()
+    save_file(tensors, path)
+    with pytest.raises(CheckpointError, match=r"'proj_in\.bias' has shape \[63\]"):
+        load_checkpoint(copy, device="cpu")
+
+
+def test_file_cut_short(copy):
+    path = copy / "vae" / WEIGHTS
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="cut short"):
+        load_checkpoint(copy, device="cpu")
+    path.write_bytes(b"not weights")
+    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+        load_checkpoint(copy, device="cpu")
+
+
+def test_configuration_that_is_not_json(copy):
+    (copy / "transformer" / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="is not JSON"):
+        load_checkpoint(copy, device="cpu")
+
+
+def test_another_family(copy):
+    index = json.loads((copy / "model_index.json").read_text())
+    index["transformer"] = ["diffusers", "WanTransformer3DModel"]
+    (copy / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match="Cosmos 3 family"):
+        load_checkpoint(copy, device="cpu")
+
+
+def test_facts_beside_the_checkpoint(copy):
+    (copy / "cosmos_robot.json").write_text('{"native_canvas": [96, 96], "domain_ids": [4]}')
+    assert CheckpointFacts.read(copy) == CheckpointFacts(native_canvas=(96, 96), domain_ids=(4,))
+    (copy / "cosmos_robot.json").write_text('{"native_canvass": [96, 96]}')
+    with pytest.raises(CheckpointError, match="native_canvass"):
+        CheckpointFacts.read(copy)
+
+
+def test_not_a_checkpoint(tmp_path):
+    with pytest.raises(CheckpointError, match=r"no model_index\.json"):
+        find_checkpoint(tmp_path)
+    with pytest.raises(CheckpointError, match="neither a folder nor a Hub id"):
+        find_checkpoint("no such folder")
+
+
+def test_hub_without_network(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(CheckpointError, match="cannot be reached"):
+        find_checkpoint("nvidia/Cosmos3-Nano")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_where_there_is_none(checkpoint_folder):
+    with pytest.raises(DeviceError, match="no CUDA device"):
+        load_checkpoint(checkpoint_folder, device="cuda")
+
+
+def test_unknown_device_and_dtype(checkpoint_folder):
+    with pytest.raises(InvalidInputError, match="warp"):
+        load_checkpoint(checkpoint_folder, device="warp")
+    with pytest.raises(InvalidInputError, match="float16"):
+        load_checkpoint(checkpoint_folder, device="cpu", dtype="float16")
+
+
+def test_too_little_memory_is_said_before_loading(checkpoint_folder, monkeypatch):
+    monkeypatch.setattr(device, "free_memory", lambda where: 1000)
+    with pytest.raises(DeviceError, match=r"takes 0\.00 GB on cpu, where 0\.00 GB are free"):
+        load_checkpoint(checkpoint_folder, device="cpu")
+
+
+def test_memory_is_what_the_weights_take(checkpoint_folder, pipelines):
+    headers = check_checkpoint(checkpoint_folder)
+    pipeline = pipelines("nano")
+    numbers = sum(p.numel() for part in (pipeline.transformer, pipeline.vae) for p in part.parameters())
+    assert sum(header.bytes_at(torch.bfloat16) for header in headers) == 2 * numbers
