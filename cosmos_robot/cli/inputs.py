@@ -112,8 +112,7 @@ def _frame(path: Path) -> Frames:
     if suffix in IMAGE_SUFFIXES:
         return read_image(path)
     raise MediaError(
-        f"expected an image ({', '.join(IMAGE_SUFFIXES)}) or a video ({', '.join(VIDEO_SUFFIXES)}); "
-        f"got {path}."
+        f"expected an image ({', '.join(IMAGE_SUFFIXES)}) or a video ({', '.join(VIDEO_SUFFIXES)}); got {path}."
     )
 
 

@@ -50,9 +50,7 @@ def rollout(
     frame: FrameOption, actions: ActionsOption, settings: Settings, action_chunk_size: ChunkOption = None
 ) -> None:
     """Forward dynamics of any length: chunks chained on the last generated frame."""
-    _generate_one(
-        "rollout", settings, vision_path=frame, action_path=actions, action_chunk_size=action_chunk_size
-    )
+    _generate_one("rollout", settings, vision_path=frame, action_path=actions, action_chunk_size=action_chunk_size)
 
 
 def _generate_one(mode: str, settings: Settings, **own: Path | int | list[float] | None) -> None:

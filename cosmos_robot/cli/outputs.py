@@ -5,6 +5,7 @@ where there are frames, `vision.mp4`.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -119,7 +120,7 @@ def is_done(folder: Path, sample: Sample, *, checkpoint: str, dtype: str | None)
     """Whether `folder` holds the answer to exactly this sample by this checkpoint.
 
     Raises:
-        InvalidInputError: if it holds something else; the message says what differs.
+        InvalidInputError: if it holds something else, the message says what differs; or cannot be made.
     """
     if _is_free(folder):
         return False
@@ -150,7 +151,7 @@ def require_replaceable(folder: Path) -> None:
     """Check that `folder` is absent, empty, or a sample's folder that may be replaced.
 
     Raises:
-        InvalidInputError: if it holds anything that this program did not write.
+        InvalidInputError: if it holds anything that this program did not write, or cannot be made.
     """
     if _is_free(folder):
         return
@@ -163,7 +164,15 @@ def require_replaceable(folder: Path) -> None:
 
 
 def _is_free(folder: Path) -> bool:
-    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if folder.exists():
+        return folder.is_dir() and not any(folder.iterdir())
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):  # found out now, not after an hour
+        raise InvalidInputError(
+            f"cannot make the folder {folder}: {above} is not a folder that may be written to. "
+            f"Choose another with --out."
+        )
+    return True
 
 
 @contextmanager
@@ -195,7 +204,5 @@ def _read(arguments: Path, outputs: Path) -> tuple[Sample, SampleOutputs]:
         raw = json.loads(arguments.read_text(encoding="utf-8"))
         by = SampleOutputs.model_validate_json(outputs.read_text(encoding="utf-8"))
     except (OSError, ValidationError, json.JSONDecodeError) as error:
-        raise InvalidInputError(
-            f"{arguments.parent} cannot be read as a finished sample; remove it."
-        ) from error
+        raise InvalidInputError(f"{arguments.parent} cannot be read as a finished sample; remove it.") from error
     return parse_sample(raw, place=str(arguments), folder=arguments.parent), by

@@ -18,9 +18,7 @@ SOME_FAILED = 1
 
 def run(
     *,
-    samples: Annotated[
-        Path, typer.Argument(help="A .jsonl file, or a .json file with one sample or a list.")
-    ],
+    samples: Annotated[Path, typer.Argument(help="A .jsonl file, or a .json file with one sample or a list.")],
     out: Annotated[Path, typer.Option(help="Folder for the samples' folders.")] = Path("outputs"),
     checkpoint: CheckpointOption = None,
     device: DeviceOption = None,
@@ -44,9 +42,7 @@ def run(
     from cosmos_robot.cli.sample_files import read_samples
 
     jobs = [Job(sample, out / sample.name) for sample in read_samples(samples)]
-    results = generate(
-        jobs, ModelChoice(checkpoint, device, dtype), overwrite=overwrite, batch_size=batch_size
-    )
+    results = generate(jobs, ModelChoice(checkpoint, device, dtype), overwrite=overwrite, batch_size=batch_size)
     Console().print(_table(results))
     failed = [result for result in results if result.error is not None]
     for result in failed:

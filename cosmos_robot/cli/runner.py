@@ -54,9 +54,7 @@ class Result:
         return "skipped" if self.seconds is None else "done"
 
 
-def generate(
-    jobs: Sequence[Job], model: ModelChoice, *, overwrite: bool = False, batch_size: int = 1
-) -> list[Result]:
+def generate(jobs: Sequence[Job], model: ModelChoice, *, overwrite: bool = False, batch_size: int = 1) -> list[Result]:
     """Generate samples.
 
     All are checked before the checkpoint is loaded. A sample that fails while it is generated does not keep
@@ -138,9 +136,7 @@ class _Generation:
             return [Result(job, error=error) for job in jobs]
         finally:
             self.bars.finish(len(jobs))
-        return [
-            self._write(job, rollout, outputs) for job, (rollout, outputs) in zip(jobs, answers, strict=True)
-        ]
+        return [self._write(job, rollout, outputs) for job, (rollout, outputs) in zip(jobs, answers, strict=True)]
 
     def _answers(self, kind: BatchKind, jobs: Sequence[Job]) -> list[tuple[Rollout, SampleOutputs]]:
         samples = [job.sample for job in jobs]

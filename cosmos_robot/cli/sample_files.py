@@ -40,9 +40,7 @@ def read_samples(path: Path) -> list[Sample]:
 
 def _lines(text: str, path: Path) -> list[tuple[str, object]]:
     numbered = enumerate(text.splitlines(), start=1)
-    return [
-        (place := f"{path}, line {number}", _parse(line, place)) for number, line in numbered if line.strip()
-    ]
+    return [(place := f"{path}, line {number}", _parse(line, place)) for number, line in numbered if line.strip()]
 
 
 def _whole(text: str, path: Path) -> list[tuple[str, object]]:

@@ -195,9 +195,7 @@ def _mode(mode: object, place: str) -> object:
 def _sentence(error: ValidationError) -> str:
     """Put the first finding of pydantic into one sentence that names the key."""
     first = error.errors(include_url=False)[0]
-    key = ".".join(
-        str(part) for part in first["loc"] if not str(part).startswith(("function-", "constrained-"))
-    )
+    key = str(first["loc"][0]) if first["loc"] else ""  # what follows is pydantic's way through a union
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         return f"the key {key!r} is missing."

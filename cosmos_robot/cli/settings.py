@@ -15,15 +15,11 @@ CheckpointOption = Annotated[
     str | None,
     typer.Option(help="Folder, Hub id or URL of a world model.", show_default="the embedded Push-T model"),
 ]
-DeviceOption = Annotated[
-    str | None, typer.Option(help="cpu, cuda or cuda:N.", show_default="cuda where there is one")
-]
+DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.", show_default="cuda where there is one")]
 DtypeOption = Annotated[
     str | None, typer.Option(help="float32 or bfloat16.", show_default="bfloat16 on cuda, float32 on cpu")
 ]
-OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Generate again and replace what is finished.")
-]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Generate again and replace what is finished.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +43,7 @@ class Settings:
     checkpoint: CheckpointOption = None
     device: DeviceOption = None
     dtype: DtypeOption = None
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the answer.", show_default="outputs/<mode>")
-    ] = None
+    out: Annotated[Path | None, typer.Option(help="Folder for the answer.", show_default="outputs/<mode>")] = None
     overwrite: OverwriteOption = False
 
 
@@ -71,9 +65,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
         for field in fields(Settings)
     ]
     parameters = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, parameter in own.items()
-        if name != "settings"
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, parameter in own.items() if name != "settings"
     ] + shared
 
     @functools.wraps(command)
