@@ -1,0 +1,215 @@
+"""Trains a small `AutoencoderKLWan` (Wan 2.2 form: 16x in space, 4x in time) on recorded clips.
+
+First single frames, which are cheap, then clips with some single frames among them. The error is weighted towards
+pixels that are not background, because the background is most of a frame and is learned at once.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from rich.progress import Progress
+from torch import Tensor
+
+from cosmos_robot.training.autoencoder_check import latent_statistics, psnr_of_clips
+from cosmos_robot.training.autoencoder_forward import decode_latents, encode_moments
+from cosmos_robot.training.ema import Ema
+from cosmos_robot.training.pusht_clips import ClipSource, to_pixels
+from cosmos_robot.training.run_folder import RunFolder
+from cosmos_robot.training.schedule import Budget, LearningRate
+
+
+@dataclass(frozen=True)
+class AutoencoderForm:
+    """The size of the autoencoder; names as `AutoencoderKLWan` has them."""
+
+    base_dim: int = 16
+    decoder_base_dim: int = 24
+    z_dim: int = 32
+    dim_mult: tuple[int, ...] = (1, 2, 4, 4)
+    num_res_blocks: int = 1
+
+
+@dataclass(frozen=True)
+class AutoencoderTraining:
+    """How the autoencoder is trained.
+
+    Attributes:
+        form: its size.
+        budget: its length.
+        learning_rate: over the budget.
+        clip_length: frames of a clip, 4k + 1.
+        clip_batch, frame_batch: samples in a step of clips and in one of single frames.
+        frames_until: share of the budget before which every step is one of single frames.
+        frame_share: share of single-frame steps after that.
+        foreground_weight: of the error on pixels that are not background, above 1 on the others.
+        kl_weight: of the divergence of the latents (mean over elements) from a unit Gaussian.
+        clip_gradient: largest norm of the gradient.
+        ema_decay: of the averaged weights.
+        seed: of the initial weights and of every batch.
+        compile: whether the step is compiled: about 3 times as fast on a CPU, a minute or two of start-up.
+        save_seconds, check_seconds: between two saved states and between two checks on held-out clips.
+    """
+
+    form: AutoencoderForm = field(default_factory=AutoencoderForm)
+    budget: Budget = field(default_factory=lambda: Budget(seconds=4_200.0))
+    learning_rate: LearningRate = field(default_factory=lambda: LearningRate(peak=2e-3))
+    clip_length: int = 17
+    clip_batch: int = 4
+    frame_batch: int = 32
+    frames_until: float = 0.35
+    frame_share: float = 0.25
+    foreground_weight: float = 8.0
+    kl_weight: float = 1e-4
+    clip_gradient: float = 1.0
+    ema_decay: float = 0.998
+    seed: int = 0
+    compile: bool = True
+    save_seconds: float = 120.0
+    check_seconds: float = 300.0
+
+
+def build_autoencoder(form: AutoencoderForm, seed: int = 0) -> Any:
+    """A fresh `AutoencoderKLWan` with weights drawn from `seed`."""
+    from diffusers import AutoencoderKLWan
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return AutoencoderKLWan(
+            **{**asdict(form), "dim_mult": list(form.dim_mult)},
+            temperal_downsample=[False, True, True],
+            is_residual=True,
+            patch_size=2,
+            in_channels=12,
+            out_channels=12,
+            scale_factor_spatial=16,
+            scale_factor_temporal=4,
+            latents_mean=[0.0] * form.z_dim,
+            latents_std=[1.0] * form.z_dim,
+        )
+
+
+def train_autoencoder(out: Path, train: ClipSource, held_out: ClipSource, config: AutoencoderTraining) -> Any:
+    """Train to the end of the budget, going on from a saved state in `out`, and write diffusers' form to `out/vae`.
+
+    Returns:
+        The averaged autoencoder, with `latents_mean` and `latents_std` measured on training clips.
+    """
+    trainer = _Trainer(RunFolder(out), train, held_out, config)
+    trainer.run()
+    vae = trainer.ema.module
+    mean, std = latent_statistics(vae, train, config.clip_length)
+    vae.register_to_config(latents_mean=mean, latents_std=std)
+    vae.save_pretrained(out / "vae")
+    return vae
+
+
+class _Trainer:
+    def __init__(self, folder: RunFolder, train: ClipSource, held_out: ClipSource, config: AutoencoderTraining) -> None:
+        self.folder, self.train, self.held_out, self.config = folder, train, held_out, config
+        self.vae = build_autoencoder(config.form, config.seed)
+        self.ema = Ema(self.vae, config.ema_decay)
+        self.optimizer = torch.optim.AdamW(
+            self.vae.parameters(), lr=config.learning_rate.peak, betas=(0.9, 0.99), weight_decay=1e-4
+        )
+        self.background = to_pixels(torch.from_numpy(train.background)[None, None])
+        self.step, self.elapsed = 0, 0.0
+        self._resume()
+        loss: Callable[..., Tensor] = _loss
+        self.loss = torch.compile(loss, dynamic=False) if config.compile else loss
+
+    def run(self) -> None:
+        config, began, saved, checked = self.config, time.monotonic() - self.elapsed, 0.0, 0.0
+        losses: list[float] = []
+        saved = checked = time.monotonic()
+        with Progress() as progress:
+            bar = progress.add_task("autoencoder", total=1.0)
+            while (spent := config.budget.spent(self.step, self.elapsed)) < 1.0:
+                losses.append(self.take_step(spent))
+                self.elapsed = time.monotonic() - began
+                progress.update(bar, completed=spent, description=f"autoencoder, loss {losses[-1]:.4f}")
+                if time.monotonic() - checked > config.check_seconds:
+                    self.check(losses)
+                    losses, checked = [], time.monotonic()
+                if time.monotonic() - saved > config.save_seconds:
+                    self.save()
+                    saved = time.monotonic()
+        self.check(losses)
+        self.save()
+
+    def take_step(self, spent: float) -> float:
+        config = self.config
+        rng = np.random.default_rng([config.seed, self.step])
+        single = spent < config.frames_until or rng.random() < config.frame_share
+        batch, length = (config.frame_batch, 1) if single else (config.clip_batch, config.clip_length)
+        pixels = to_pixels(self.train.draw(rng, batch, length))
+        latent_shape = (batch, config.form.z_dim, (length + 3) // 4, pixels.shape[3] // 16, pixels.shape[4] // 16)
+        noise = torch.from_numpy(rng.standard_normal(latent_shape, dtype=np.float32))
+        weight = foreground_weight(pixels, self.background, config.foreground_weight)
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate.at(self.step, spent)
+        loss = self.loss(self.vae, pixels, noise, weight, config.kl_weight)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.vae.parameters(), config.clip_gradient)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.ema.update(self.vae)
+        self.step += 1
+        return float(loss.detach())
+
+    def check(self, losses: list[float]) -> None:
+        vae = self.ema.module
+        self.folder.log(
+            step=self.step,
+            elapsed=round(self.elapsed, 1),
+            loss=float(np.mean(losses)) if losses else float("nan"),
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            psnr_frames=psnr_of_clips(vae, self.held_out, length=1, clips=64),
+            psnr_clips=psnr_of_clips(vae, self.held_out, length=self.config.clip_length, clips=16),
+        )
+
+    def save(self) -> None:
+        self.folder.save(
+            {
+                "vae": self.vae.state_dict(),
+                "ema": self.ema.module.state_dict(),
+                "ema_updates": self.ema.updates,
+                "optimizer": self.optimizer.state_dict(),
+                "step": self.step,
+                "elapsed": self.elapsed,
+            }
+        )
+
+    def _resume(self) -> None:
+        state = self.folder.load()
+        if state is None:
+            return
+        self.vae.load_state_dict(state["vae"])
+        self.ema.module.load_state_dict(state["ema"])
+        self.ema.updates = state["ema_updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.elapsed = state["step"], state["elapsed"]
+
+
+def foreground_weight(pixels_BCTHW: Tensor, background_BCTHW: Tensor, weight: float) -> Tensor:
+    """Weight `[B, 1, T, H, W]` of the error: `1 + weight` on and around what differs from the background, else 1."""
+    differs = ((pixels_BCTHW - background_BCTHW).abs().amax(1, keepdim=True) > 0.1).float()
+    near = F.max_pool3d(differs, (1, 5, 5), stride=1, padding=(0, 2, 2))
+    return 1.0 + weight * near
+
+
+def _loss(vae: Any, pixels: Tensor, noise: Tensor, weight: Tensor, kl_weight: float) -> Tensor:
+    """Weighted L1 and squared error, and the divergence of the latents; bf16 inside where the processor has it."""
+    with torch.autocast(pixels.device.type, dtype=torch.bfloat16):
+        mean, log_variance = encode_moments(vae, pixels).float().chunk(2, dim=1)
+        log_variance = log_variance.clamp(-30.0, 20.0)
+        decoded = decode_latents(vae, mean + (0.5 * log_variance).exp() * noise)
+    error = decoded.float() - pixels
+    reconstruction = (weight * (error.abs() + 2.0 * error.square())).mean()
+    divergence = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).mean()
+    return reconstruction + kl_weight * divergence

@@ -1,0 +1,134 @@
+"""The flow-matching objective of Cosmos 3, for one batch of one mode.
+
+`x_sigma = sigma * noise + (1 - sigma) * x0`, and the model predicts the velocity `noise - x0` at the noisy tokens.
+One noise level holds for all noisy tokens of an item, vision and action alike.
+
+Shape letters: B items, C latent channels, T latent frames, A action rows, D the checkpoint's action channels.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cosmos_robot.engine.generation import GenerationTower
+from cosmos_robot.engine.layout import SequenceLayout
+from cosmos_robot.engine.understanding import PromptKeys
+
+type TrainingMode = Literal["forward_dynamics", "inverse_dynamics", "policy", "image2video", "text2video"]
+
+
+@dataclass(frozen=True)
+class FlowMatching:
+    """Noise levels and loss weights.
+
+    Attributes:
+        shift: the logit-normal noise levels are shifted by it, as the sampler's schedule is.
+        uniform_share: share of the items whose noise level is uniform instead, so that none is never seen.
+        moving_weight: added to the weight 1 of latent cells that differ from the first frame.
+        moving_threshold: mean absolute difference over channels (of unit variance) from which a cell counts as moved.
+        action_weight: of the action loss beside the vision loss.
+    """
+
+    shift: float = 5.0
+    uniform_share: float = 0.1
+    moving_weight: float = 4.0
+    moving_threshold: float = 0.2
+    action_weight: float = 10.0
+
+    def draw_sigmas(self, rng: np.random.Generator, count: int) -> Tensor:
+        """Draw noise levels in 0..1: float32 `[count]`."""
+        logit_normal = 1.0 / (1.0 + np.exp(-rng.standard_normal(count)))
+        shifted = self.shift * logit_normal / (1.0 + (self.shift - 1.0) * logit_normal)
+        uniform = rng.uniform(0.0, 1.0, count)
+        levels = np.where(rng.random(count) < self.uniform_share, uniform, shifted)
+        return torch.from_numpy(levels.astype(np.float32))
+
+    def cell_weights(self, latents_BCTHW: Tensor) -> Tensor:
+        """Weights `[B, 1, T, H, W]` of mean 1 that stress cells which differ from the first frame."""
+        difference = (latents_BCTHW - latents_BCTHW[:, :, :1]).abs().mean(1, keepdim=True)
+        moved = (difference > self.moving_threshold).any(dim=2, keepdim=True).float()
+        weights = (1.0 + self.moving_weight * moved).expand(-1, -1, latents_BCTHW.shape[2], -1, -1)
+        return weights / weights.mean()
+
+
+@dataclass(frozen=True, eq=False)
+class ModeBatch:
+    """Clean data of one mode.
+
+    Attributes:
+        layout: what is given and what is generated.
+        latents: float32 `[B, C, T, H, W]`.
+        actions: float32 `[B, A, D]` zero-padded, or None for a mode without actions.
+        prompts: for each item its keys and values.
+        raw_action_dim: how many action channels mean something.
+        domain_id: of all items.
+        fps: of all items.
+    """
+
+    layout: SequenceLayout
+    latents: Tensor
+    actions: Tensor | None
+    prompts: list[PromptKeys]
+    raw_action_dim: int
+    domain_id: int
+    fps: float
+
+
+@dataclass(frozen=True, eq=False)
+class ModeLoss:
+    """Mean squared errors of the velocities, None where a mode does not generate the modality."""
+
+    vision: Tensor | None
+    action: Tensor | None
+
+
+def mode_layout(mode: TrainingMode, latent_grid: tuple[int, int, int], rows: int, patch_size: int) -> SequenceLayout:
+    """The layout of a training mode for windows of `rows` actions."""
+    clean_frames = {"inverse_dynamics": latent_grid[0], "text2video": 0}.get(mode, 1)
+    with_actions = mode in ("forward_dynamics", "inverse_dynamics", "policy")
+    return SequenceLayout(
+        latent_grid=latent_grid,
+        patch_size=patch_size,
+        clean_latent_frames=clean_frames,
+        action_rows=rows if with_actions else 0,
+        clean_action_rows=rows if mode == "forward_dynamics" else 0,
+    )
+
+
+def mode_loss(tower: GenerationTower, batch: ModeBatch, objective: FlowMatching, rng: np.random.Generator) -> ModeLoss:
+    """Noise a batch, predict its velocities, and measure them."""
+    layout, count = batch.layout, len(batch.latents)
+    sigma = objective.draw_sigmas(rng, count)
+    vision_noise = _noise(rng, batch.latents)
+    vision = _mix(batch.latents, vision_noise, sigma)
+    vision[:, :, : layout.clean_latent_frames] = batch.latents[:, :, : layout.clean_latent_frames]
+    action = action_noise = None
+    if batch.actions is not None:
+        action_noise = _noise(rng, batch.actions)
+        action_noise[..., batch.raw_action_dim :] = 0
+        action = _mix(batch.actions, action_noise, sigma)
+        action[:, : layout.clean_action_rows] = batch.actions[:, : layout.clean_action_rows]
+    context = tower.prepare(layout, batch.prompts, fps=[batch.fps] * count, domain_ids=[batch.domain_id] * count)
+    time = tower.time_embeddings(sigma * 1000.0).unsqueeze(1)
+    predicted_vision, predicted_action = tower(context, vision, action, time)
+    vision_loss = action_loss = None
+    if predicted_vision is not None:
+        error = (predicted_vision.float() - (vision_noise - batch.latents)).square()
+        weighted = error * objective.cell_weights(batch.latents)
+        vision_loss = weighted[:, :, layout.clean_latent_frames :].mean()
+    if predicted_action is not None and batch.actions is not None and action_noise is not None:
+        error = (predicted_action.float() - (action_noise - batch.actions)).square()
+        action_loss = error[:, layout.clean_action_rows :, : batch.raw_action_dim].mean()
+    return ModeLoss(vision_loss, action_loss)
+
+
+def _noise(rng: np.random.Generator, like: Tensor) -> Tensor:
+    return torch.from_numpy(rng.standard_normal(tuple(like.shape), dtype=np.float32))
+
+
+def _mix(clean: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    level = sigma.view(-1, *([1] * (clean.ndim - 1)))
+    return level * noise + (1.0 - level) * clean

@@ -1,0 +1,231 @@
+"""Flow-matching training of a `Cosmos3OmniTransformer` on cached windows, all modes at once.
+
+One optimiser step draws a batch of every mode, runs the understanding tower once over each distinct prompt and the
+generation tower once for each mode: the engine's own forward pass, under autograd.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import Progress
+from torch import Tensor
+
+from cosmos_robot.engine.generation import GenerationTower
+from cosmos_robot.engine.understanding import PromptKeys, UnderstandingTower
+from cosmos_robot.training.ema import Ema
+from cosmos_robot.training.flow_matching import (
+    FlowMatching,
+    ModeBatch,
+    mode_layout,
+    mode_loss,
+)
+from cosmos_robot.training.prompt_mix import ModeShare, TextEncoder, draw_prompts, draw_windows
+from cosmos_robot.training.run_folder import RunFolder
+from cosmos_robot.training.schedule import Budget, LearningRate
+from cosmos_robot.training.windows import LatentWindows
+
+
+@dataclass(frozen=True)
+class PostTraining:
+    """How a transformer is trained.
+
+    Attributes:
+        budget: its length.
+        learning_rate: over the budget.
+        modes: what an optimiser step holds.
+        prompts: distinct prompts in one step, beside the empty one.
+        objective: noise levels and loss weights.
+        weight_decay: of AdamW.
+        clip_gradient: largest norm of the gradient.
+        ema_decay: of the averaged weights.
+        seed: of every batch.
+        autocast: whether matrix products run in bfloat16.
+        save_seconds, check_seconds: between two saved states and between two checks.
+    """
+
+    budget: Budget = field(default_factory=lambda: Budget(seconds=3_600.0))
+    learning_rate: LearningRate = field(default_factory=lambda: LearningRate(peak=1e-3))
+    modes: tuple[ModeShare, ...] = (
+        ModeShare("forward_dynamics", 24, told=0.2),
+        ModeShare("inverse_dynamics", 8, told=0.2),
+        ModeShare("policy", 16),
+        ModeShare("image2video", 8, every=4),
+        ModeShare("text2video", 8, every=8),
+    )
+    prompts: int = 3
+    objective: FlowMatching = field(default_factory=FlowMatching)
+    weight_decay: float = 0.01
+    clip_gradient: float = 1.0
+    ema_decay: float = 0.999
+    seed: int = 0
+    autocast: bool = True
+    save_seconds: float = 120.0
+    check_seconds: float = 600.0
+
+
+class PostTrainer:
+    """Trains a transformer; goes on from the saved state in its folder.
+
+    Args:
+        folder: where state and metrics are kept.
+        transformer: trained in place; its parameters that require gradients, so that LoRA holds.
+        text: turns prompts into token ids.
+        windows: training data.
+        domain_id: of the windows.
+        fps: of the windows.
+        config: how.
+        check: called with the averaged transformer now and then; what it returns goes into the metrics.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        transformer: Any,
+        text: TextEncoder,
+        windows: LatentWindows,
+        *,
+        domain_id: int,
+        fps: float,
+        config: PostTraining,
+        check: Callable[[Any], dict[str, float]] | None = None,
+    ) -> None:
+        self.folder, self.transformer, self.text, self.windows = folder, transformer, text, windows
+        self.domain_id, self.fps, self.config, self._check = domain_id, fps, config, check
+        self.ema = Ema(transformer, config.ema_decay)
+        self.trained = [p for p in transformer.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            self.trained, lr=config.learning_rate.peak, betas=(0.9, 0.99), weight_decay=config.weight_decay
+        )
+        self.understanding = UnderstandingTower(transformer)
+        self.tower = GenerationTower(transformer)
+        self.step, self.elapsed = 0, 0.0
+        self._by_prompt = [np.flatnonzero(windows.prompt_ids == i) for i in range(len(windows.prompts))]
+        self._resume()
+
+    def run(self) -> Any:
+        """Train to the end of the budget and return the averaged transformer."""
+        config, began = self.config, time.monotonic() - self.elapsed
+        saved = checked = time.monotonic()
+        history: list[dict[str, float]] = []
+        with Progress() as progress:
+            bar = progress.add_task("transformer", total=1.0)
+            while (spent := config.budget.spent(self.step, self.elapsed)) < 1.0:
+                history.append(self.take_step(spent))
+                self.elapsed = time.monotonic() - began
+                progress.update(bar, completed=spent, description=f"transformer, loss {history[-1]['loss']:.3f}")
+                if self.step % 100 == 0:
+                    self._log(history)
+                    history = []
+                if time.monotonic() - checked > config.check_seconds:
+                    self._report()
+                    checked = time.monotonic()
+                if time.monotonic() - saved > config.save_seconds:
+                    self.save()
+                    saved = time.monotonic()
+        self.save()
+        self._report()
+        return self.ema.module
+
+    def take_step(self, spent: float) -> dict[str, float]:
+        """Take one optimiser step with the share `spent` of the budget behind it; give its losses by name."""
+        config = self.config
+        rng = np.random.default_rng([config.seed, self.step])
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate.at(self.step, spent)
+        total, losses = self._losses(rng)
+        total.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.trained, config.clip_gradient)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.ema.update(self.transformer)
+        self.step += 1
+        return {"loss": float(total.detach()), "gradient": float(norm), **losses}
+
+    def save(self) -> None:
+        """Save everything that the next run needs to go on."""
+        self.folder.save(
+            {
+                "transformer": self.transformer.state_dict(),
+                "ema": self.ema.module.state_dict(),
+                "ema_updates": self.ema.updates,
+                "optimizer": self.optimizer.state_dict(),
+                "step": self.step,
+                "elapsed": self.elapsed,
+            }
+        )
+
+    def _losses(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        config, total, losses = self.config, torch.zeros(()), {}
+        known: dict[tuple[int, ...], PromptKeys] = {}
+        prompts = draw_prompts(self._by_prompt, config.prompts, rng)
+        due = [share for share in config.modes if self.step % share.every == 0]
+        items = sum(share.items for share in config.modes)
+        with torch.autocast(self.transformer.device.type, dtype=torch.bfloat16, enabled=config.autocast):
+            for share in due:
+                batch = self._draw(share, prompts, rng, known)
+                found = mode_loss(self.tower, batch, config.objective, rng)
+                for name, value, weight in (
+                    ("vision", found.vision, 1.0),
+                    ("action", found.action, config.objective.action_weight),
+                ):
+                    if value is not None:
+                        total = total + value * (weight * share.items / items)
+                        losses[f"{share.mode}_{name}"] = float(value.detach())
+        return total, losses
+
+    def _draw(
+        self,
+        share: ModeShare,
+        prompts: NDArray[np.intp],
+        rng: np.random.Generator,
+        known: dict[tuple[int, ...], PromptKeys],
+    ) -> ModeBatch:
+        rows, told = draw_windows(share, prompts, self._by_prompt, rng)
+        tokens = [self.text(share.mode, self.windows.prompts[i] if i >= 0 else "") for i in told]
+        order = sorted(range(share.items), key=lambda i: (len(tokens[i]), tokens[i]))
+        rows = rows[order]
+        for ids in dict.fromkeys(tokens):
+            if ids not in known:
+                known[ids] = self.understanding.compute(ids)
+        latents = torch.from_numpy(self.windows.latents[rows].astype(np.float32))
+        actions = self.windows.actions[rows]
+        frames, height, width = latents.shape[2:]
+        config = self.transformer.config
+        layout = mode_layout(share.mode, (frames, height, width), actions.shape[1], int(config.latent_patch_size))
+        padded = torch.zeros(share.items, actions.shape[1], config.action_dim)
+        padded[..., : actions.shape[2]] = torch.from_numpy(actions)
+        return ModeBatch(
+            layout=layout,
+            latents=latents,
+            actions=padded if layout.action_rows else None,
+            prompts=[known[tokens[i]] for i in order],
+            raw_action_dim=actions.shape[2],
+            domain_id=self.domain_id,
+            fps=self.fps,
+        )
+
+    def _log(self, history: list[dict[str, float]]) -> None:
+        names = dict.fromkeys(name for entry in history for name in entry)
+        means = {name: round(float(np.mean([entry[name] for entry in history if name in entry])), 5) for name in names}
+        rate = self.optimizer.param_groups[0]["lr"]
+        self.folder.log(step=self.step, elapsed=round(self.elapsed, 1), learning_rate=rate, **means)
+
+    def _report(self) -> None:
+        if self._check is not None:
+            figures = self._check(self.ema.module)
+            self.folder.log(step=self.step, elapsed=round(self.elapsed, 1), **figures)
+
+    def _resume(self) -> None:
+        state = self.folder.load()
+        if state is None:
+            return
+        self.transformer.load_state_dict(state["transformer"])
+        self.ema.module.load_state_dict(state["ema"])
+        self.ema.updates = state["ema_updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.elapsed = state["step"], state["elapsed"]

@@ -1,0 +1,114 @@
+"""Which windows are told what happens in them, and in which words of the checkpoint's prompt form."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmos_robot.domains.caption import action_caption
+from cosmos_robot.domains.domain import Domain
+from cosmos_robot.engine.prompt import tokenize
+from cosmos_robot.training.flow_matching import TrainingMode
+
+
+@dataclass(frozen=True)
+class ModeShare:
+    """How often a mode is trained, and how often it is told what happens.
+
+    Attributes:
+        mode: the mode.
+        items: windows in a batch of it.
+        every: it has a batch in every so many optimiser steps.
+        told: share of its batches that carry prompts; the others have the empty one.
+    """
+
+    mode: TrainingMode
+    items: int
+    every: int = 1
+    told: float = 0.9
+
+
+def draw_prompts(by_prompt: Sequence[NDArray[np.intp]], count: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Draw the numbers of `count` distinct prompts, rare ones more often than they are in the data.
+
+    All modes of a step share them, because the understanding tower runs once over each distinct prompt.
+    """
+    sizes = np.array([len(rows) for rows in by_prompt], dtype=np.float64) ** 0.75
+    wanted = min(count, int((sizes > 0).sum()))
+    return rng.choice(len(by_prompt), size=wanted, replace=False, p=sizes / sizes.sum())
+
+
+def draw_windows(
+    share: ModeShare,
+    prompts: NDArray[np.intp],
+    by_prompt: Sequence[NDArray[np.intp]],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.intp], list[int]]:
+    """Draw the windows of one batch and what is said of them.
+
+    Args:
+        share: the mode's.
+        prompts: the step's prompts, from `draw_prompts`.
+        by_prompt: for each prompt the windows that it is true of.
+        rng: source.
+
+    Returns:
+        Rows of the windows `[items]`, and for each the number of its prompt, or -1 for the empty one.
+    """
+    if rng.random() >= share.told:
+        rows = np.concatenate(by_prompt)
+        return rows[rng.integers(len(rows), size=share.items)], [-1] * share.items
+    told = [int(prompts[i * len(prompts) // share.items]) for i in range(share.items)]
+    return np.array([by_prompt[i][rng.integers(len(by_prompt[i]))] for i in told]), told
+
+
+@dataclass(frozen=True, eq=False)
+class TextEncoder:
+    """Turns what happens into token ids, in the prompt form of each mode; remembers what it has seen.
+
+    Attributes:
+        tokenizer: of the checkpoint.
+        domain: whose view point and frame rate the captions carry.
+        canvas: height and width in pixels.
+        chunk: actions of a window.
+    """
+
+    tokenizer: Any
+    domain: Domain
+    canvas: tuple[int, int]
+    chunk: int
+    _seen: dict[tuple[TrainingMode, str], tuple[int, ...]] = field(default_factory=dict)
+
+    def __call__(self, mode: TrainingMode, description: str) -> tuple[int, ...]:
+        """Token ids of the finished prompt."""
+        key = mode, description
+        if key not in self._seen:
+            video = mode in ("image2video", "text2video")
+            text = self.text(mode, description)
+            self._seen[key] = tokenize(self.tokenizer, text, use_system_prompt=video)
+        return self._seen[key]
+
+    def text(self, mode: TrainingMode, description: str) -> str:
+        """The finished prompt: the JSON caption of the action modes, or the sentences of the video modes."""
+        height, width = self.canvas
+        if mode in ("image2video", "text2video"):
+            return video_prompt(description, frames=self.chunk + 1, fps=self.domain.fps, canvas=self.canvas)
+        return action_caption(
+            description,
+            view_sentence=self.domain.view_sentence(),
+            action_chunk_size=self.chunk,
+            fps=self.domain.fps,
+            height=height,
+            width=width,
+        )
+
+
+def video_prompt(description: str, *, frames: int, fps: float, canvas: tuple[int, int]) -> str:
+    """A video prompt with the sentences about length and size that diffusers' pipeline adds to it."""
+    height, width = canvas
+    sentences = [description.rstrip(".")] if description else []
+    sentences.append(f"The video is {frames / fps:.1f} seconds long and is of {fps:.0f} FPS")
+    sentences.append(f"This video is of {height}x{width} resolution")
+    return ". ".join(sentences) + "."

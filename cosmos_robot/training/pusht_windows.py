@@ -1,0 +1,110 @@
+"""Cuts Push-T recordings into windows of 16 actions and caches their latents."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import track
+
+from cosmos_robot.domains.registry import get_domain
+from cosmos_robot.training.autoencoder_forward import encode_moments
+from cosmos_robot.training.pusht_clips import to_pixels
+from cosmos_robot.training.pusht_prompts import hindsight_prompt
+from cosmos_robot.training.pusht_recording import PushTRecording, read_shard, recorded_shards
+from cosmos_robot.training.windows import LatentWindows
+
+CHUNK = 16
+
+
+@dataclass(frozen=True)
+class WindowConfig:
+    """Which windows are cut.
+
+    Attributes:
+        per_episode: windows of each episode, at random starts.
+        look_ahead: actions after the window that half of its prompts may speak of: so that "push the T to the left"
+            is also said where the pusher is still on its way.
+        quiet_share: share of the windows in which neither the T nor the pusher moves that is kept.
+        seed: of the starts and the wordings, together with the episode's own.
+        batch: windows encoded at once.
+    """
+
+    per_episode: int = 16
+    look_ahead: int = 16
+    quiet_share: float = 0.4
+    seed: int = 0
+    batch: int = 8
+
+
+def cache_windows(vae: Any, recordings: Path, out: Path, config: WindowConfig) -> None:
+    """Make the cached windows of every recorded shard that has none yet.
+
+    Args:
+        vae: the trained `AutoencoderKLWan`.
+        recordings: folder of recorded shards.
+        out: folder of the cached windows.
+        config: which windows.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for path in track(recorded_shards(recordings), description="encoding windows"):
+        target = out / f"windows_{path.stem}.npz"
+        if not target.exists():
+            encode_windows(vae, read_shard(path), config).save(target)
+
+
+def encode_windows(vae: Any, episodes: list[PushTRecording], config: WindowConfig) -> LatentWindows:
+    """Cut and encode the windows of some episodes."""
+    domain = get_domain("pusht")
+    frames: list[NDArray[np.uint8]] = []
+    actions, prompts = [], []
+    for episode in episodes:
+        rng = np.random.default_rng([config.seed, episode.seed])
+        for start in _starts(episode, rng, config):
+            stop = start + CHUNK
+            frames.append(episode.frames[start : stop + 1])
+            actions.append(domain.encode(episode.actions[start:stop]).values)
+            told = stop + (config.look_ahead if rng.random() < 0.5 else 0)
+            wording = int(rng.choice(3, p=(0.6, 0.2, 0.2)))
+            prompts.append(
+                hindsight_prompt(episode.agent[start : told + 1], episode.block[start : told + 1], wording=wording)
+            )
+    distinct = tuple(dict.fromkeys(prompts))
+    return LatentWindows(
+        latents=_encode(vae, frames, config.batch),
+        actions=np.stack(actions),
+        prompt_ids=np.array([distinct.index(prompt) for prompt in prompts]),
+        prompts=distinct,
+    )
+
+
+def normalised_latents(vae: Any, pixels: torch.Tensor) -> torch.Tensor:
+    """Encode pixels `[B, 3, T, H, W]` to the posterior's mean, normalised with the autoencoder's own statistics."""
+    mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1)
+    std = torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1)
+    moments = encode_moments(vae, pixels).float()
+    return (moments.chunk(2, dim=1)[0] - mean) / std
+
+
+def _starts(episode: PushTRecording, rng: np.random.Generator, config: WindowConfig) -> list[int]:
+    last = len(episode.actions) - CHUNK
+    starts = rng.choice(last + 1, size=min(config.per_episode, last + 1), replace=False)
+    return [int(s) for s in np.sort(starts) if _moves(episode, int(s)) or rng.random() < config.quiet_share]
+
+
+def _moves(episode: PushTRecording, start: int) -> bool:
+    stop = start + CHUNK
+    agent = np.ptp(episode.agent[start : stop + 1], axis=0).max()
+    block = np.ptp(episode.block[start : stop + 1, :2], axis=0).max()
+    return bool(max(agent, block) > 20.0)
+
+
+@torch.no_grad()
+def _encode(vae: Any, frames: list[NDArray[np.uint8]], batch: int) -> NDArray[np.float16]:
+    parts = []
+    for first in range(0, len(frames), batch):
+        pixels = to_pixels(torch.from_numpy(np.stack(frames[first : first + batch])))
+        parts.append(normalised_latents(vae, pixels).to(torch.float16).numpy())
+    return np.concatenate(parts)

@@ -1,0 +1,94 @@
+"""Windows of episodes as a transformer is trained on them: latents, actions and prompts, worked out once and kept.
+
+A transformer never sees pixels, so the autoencoder runs once over every window and its latents are stored as float16
+shards. A shard that is there is not made again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.types import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class LatentWindows:
+    """N windows of A actions and A + 1 frames.
+
+    Attributes:
+        latents: float16 `[N, C, A/4 + 1, h, w]`, normalised with the autoencoder's statistics.
+        actions: float32 `[N, A, D]` in model space, not padded.
+        prompt_ids: int64 `[N]`: which of `prompts` tells what happens in the window.
+        prompts: the distinct prompts.
+    """
+
+    latents: NDArray[np.float16]
+    actions: FloatArray
+    prompt_ids: NDArray[np.int64]
+    prompts: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        count = len(self.latents)
+        if len(self.actions) != count or len(self.prompt_ids) != count:
+            raise InvalidInputError("latents, actions and prompts must be of the same number of windows.")
+        if self.latents.shape[2] != self.actions.shape[1] // 4 + 1:
+            raise InvalidInputError(
+                f"{self.actions.shape[1]} actions need {self.actions.shape[1] // 4 + 1} latent frames; "
+                f"got {self.latents.shape[2]}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    def save(self, path: Path) -> None:
+        """Write one shard in one atomic move."""
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.savez(
+                file,
+                latents=self.latents,
+                actions=self.actions,
+                prompt_ids=self.prompt_ids,
+                prompts=np.array(self.prompts),
+            )
+        partial.rename(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "LatentWindows":
+        """Read one shard."""
+        with np.load(path) as arrays:
+            return cls(
+                latents=arrays["latents"],
+                actions=arrays["actions"],
+                prompt_ids=arrays["prompt_ids"],
+                prompts=tuple(str(prompt) for prompt in arrays["prompts"]),
+            )
+
+    @classmethod
+    def join(cls, parts: Sequence["LatentWindows"]) -> "LatentWindows":
+        """Put shards together; their prompts are numbered anew."""
+        prompts = tuple(dict.fromkeys(prompt for part in parts for prompt in part.prompts))
+        number = {prompt: i for i, prompt in enumerate(prompts)}
+        ids = [np.array([number[p] for p in part.prompts], dtype=np.int64)[part.prompt_ids] for part in parts]
+        return cls(
+            latents=np.concatenate([part.latents for part in parts]),
+            actions=np.concatenate([part.actions for part in parts]),
+            prompt_ids=np.concatenate(ids),
+            prompts=prompts,
+        )
+
+    @classmethod
+    def load_folder(cls, folder: Path) -> "LatentWindows":
+        """Read all shards of a folder.
+
+        Raises:
+            InvalidInputError: if there is none.
+        """
+        paths = sorted(folder.glob("windows_*.npz"))
+        if not paths:
+            raise InvalidInputError(f"no cached windows (windows_*.npz) in {folder}.")
+        return cls.join([cls.load(path) for path in paths])
