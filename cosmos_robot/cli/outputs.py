@@ -177,6 +177,7 @@ def _is_free(folder: Path) -> bool:
 
 @contextmanager
 def _moved_when_complete(folder: Path) -> Iterator[Path]:
+    folder = folder.resolve()
     partial = folder.with_name(f".{folder.name}.partial")
     replaced = folder.with_name(f".{folder.name}.replaced")
     try:
@@ -190,6 +191,8 @@ def _moved_when_complete(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise InvalidInputError(f"cannot write {folder}: {error.strerror or error}.") from error
     finally:
+        if replaced.exists() and not folder.exists():  # interrupted between the two moves
+            replaced.rename(folder)
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
 

@@ -133,10 +133,11 @@ class _Generation:
         except (CheckpointError, UnsupportedModeError):
             raise  # no other sample would fare better
         except CosmosRobotError as error:
-            return [Result(job, error=error) for job in jobs]
-        finally:
-            self.bars.finish(len(jobs))
-        return [self._write(job, rollout, outputs) for job, (rollout, outputs) in zip(jobs, answers, strict=True)]
+            results = [Result(job, error=error) for job in jobs]
+        else:
+            results = [self._write(job, *given) for job, given in zip(jobs, answers, strict=True)]
+        self.bars.finish(len(jobs))
+        return results
 
     def _answers(self, kind: BatchKind, jobs: Sequence[Job]) -> list[tuple[Rollout, SampleOutputs]]:
         samples = [job.sample for job in jobs]

@@ -155,6 +155,11 @@ def test_an_existing_file_where_the_folder_should_be(forward, tmp_path):
     assert "--out" in forward(**{"--out": "out"})
 
 
+@pytest.mark.parametrize("out", [".", "..", "/"])
+def test_folders_that_are_not_the_programs_to_replace(forward, out):
+    assert forward(**{"--out": out})
+
+
 def test_a_wrong_option_is_an_error_of_usage(cosmos_robot):
     result = cosmos_robot("policy", "--domain", "pusht")
     assert result.exit_code == 2

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,8 +181,6 @@ def test_an_interruption_leaves_finished_folders_and_no_half_one(
     assert "interrupted" in result.stderr
     assert tree(tmp_path / "out") == {"sample_0"} | {f"sample_0/{name}" for name in FILES}
 
-    monkeypatch.undo()
-
 
 def test_batches_are_consecutive_samples_of_one_kind(cosmos_robot, world_model, samples_file):
     changes = [{"seed": i, "prompt": f"p{i}"} for i in range(3)]
@@ -219,6 +218,24 @@ def test_warnings_are_lines_and_are_recorded(cosmos_robot, world_model, samples_
     assert [recorded(f"sample_{index}") for index in range(3)] == [["target_x is odd."], [], ["target_x is odd."]]
 
 
+def test_an_interruption_between_the_two_moves_keeps_the_old_folder(
+    cosmos_robot, world_model, samples_file, tmp_path, monkeypatch
+):
+    cosmos_robot("run", samples_file({}), "--out", "out")
+    old = (tmp_path / "out" / "sample_0" / "sample_args.json").read_text()
+    rename = Path.rename
+
+    def interrupt(path, target):
+        if path.name.endswith(".partial"):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupt)
+    assert cosmos_robot("run", samples_file({"seed": 1}), "--out", "out", "--overwrite").exit_code == 130
+    assert (tmp_path / "out" / "sample_0" / "sample_args.json").read_text() == old
+    assert tree(tmp_path / "out") == {"sample_0"} | {f"sample_0/{name}" for name in FILES}
+
+
 def test_a_killed_runs_left_overs_are_swept_away(cosmos_robot, world_model, samples_file, tmp_path):
     half = tmp_path / "out" / ".sample_0.partial" / "vision.mp4"
     half.parent.mkdir(parents=True)
@@ -246,7 +263,7 @@ def test_a_full_disk_fails_the_sample_alone(cosmos_robot, world_model, samples_f
     monkeypatch.setattr(outputs, "write_actions_json", full)
     result = cosmos_robot("run", samples_file({}, {}), "--out", "out", "--batch-size", 2)
     assert result.exit_code == 1
-    assert result.stderr == "error: sample_0: cannot write out/sample_0: No space left on device.\n"
+    assert result.stderr == f"error: sample_0: cannot write {tmp_path}/out/sample_0: No space left on device.\n"
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"sample_1"}
 
 
