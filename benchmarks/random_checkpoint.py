@@ -33,7 +33,11 @@ class RandomCheckpoint:
         head_dim: of one head.
         intermediate: width of the MLPs.
         z_dim: latent channels.
-        base_dim: width of the autoencoder.
+        base_dim: width of the autoencoder's encoder.
+        decoder_base_dim: width of its decoder; None takes the encoder's.
+        dim_mult: how its width grows from level to level.
+        res_blocks: its residual blocks a level.
+        vocab: size of the text vocabulary.
         action_gen: whether it has action heads.
         scheduler: changes to the scheduler's configuration.
         native_flow: `use_native_flow_schedule`.
@@ -49,6 +53,10 @@ class RandomCheckpoint:
     intermediate: int = 96
     z_dim: int = 16
     base_dim: int = 8
+    decoder_base_dim: int | None = None
+    dim_mult: tuple[int, ...] = (1, 2, 2, 2)
+    res_blocks: int = 1
+    vocab: int = 512
     action_gen: bool = True
     scheduler: dict[str, Any] = field(default_factory=dict)
     native_flow: bool = False
@@ -91,7 +99,7 @@ class RandomCheckpoint:
             num_hidden_layers=self.layers,
             num_key_value_heads=self.kv_heads,
             rope_axes_dim=(half - 2 * height, height, height),
-            vocab_size=512,
+            vocab_size=self.vocab,
             action_gen=self.action_gen,
             action_dim=64 if self.action_gen else None,
             num_embodiment_domains=32,
@@ -106,10 +114,10 @@ class RandomCheckpoint:
         """Build the autoencoder alone, in its Wan 2.2 form: 16x in space, 4x in time."""
         return AutoencoderKLWan(
             base_dim=self.base_dim,
-            decoder_base_dim=self.base_dim,
+            decoder_base_dim=self.decoder_base_dim or self.base_dim,
             z_dim=self.z_dim,
-            dim_mult=[1, 2, 2, 2],
-            num_res_blocks=1,
+            dim_mult=list(self.dim_mult),
+            num_res_blocks=self.res_blocks,
             temperal_downsample=[False, True, True],
             is_residual=True,
             in_channels=12,
