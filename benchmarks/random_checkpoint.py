@@ -1,6 +1,8 @@
 """Checkpoints with random weights in the published layout: for tests of agreement and for measurements of speed.
 
 Nothing that they generate means anything; what they cost, and what two implementations make of the same weights, does.
+
+    python -m cosmos_robot.benchmarks.random_checkpoint outputs/random
 """
 
 from dataclasses import dataclass, field
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import typer
 from diffusers import AutoencoderKLWan, Cosmos3OmniPipeline, Cosmos3OmniTransformer, UniPCMultistepScheduler
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -154,3 +157,12 @@ def _spread(transformer: Cosmos3OmniTransformer) -> None:
             parameter.copy_(centre + 0.2 * torch.randn_like(parameter))
         elif "action_proj" in name:
             parameter.mul_(0.5 if "action_proj_in" in name else 0.1)
+
+
+def main(folder: Path) -> None:
+    """Write a small checkpoint with random weights to a folder."""
+    typer.echo(f"wrote {RandomCheckpoint().save(folder)}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

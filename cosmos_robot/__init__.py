@@ -7,6 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cosmos_robot.datasets.action_files import read_actions
+    from cosmos_robot.datasets.images import read_image
+    from cosmos_robot.datasets.video import read_video, write_video
     from cosmos_robot.domains.domain import Domain
     from cosmos_robot.domains.registry import get_domain, list_domains, register_domain
     from cosmos_robot.interface.request import ActionRequest
@@ -28,7 +31,11 @@ __all__ = [
     "get_domain",
     "list_domains",
     "load_world_model",
+    "read_actions",
+    "read_image",
+    "read_video",
     "register_domain",
+    "write_video",
 ]
 
 _WHERE = {
@@ -43,7 +50,11 @@ _WHERE = {
     "get_domain": "cosmos_robot.domains.registry",
     "list_domains": "cosmos_robot.domains.registry",
     "load_world_model": "cosmos_robot.world_model",
+    "read_actions": "cosmos_robot.datasets.action_files",
+    "read_image": "cosmos_robot.datasets.images",
+    "read_video": "cosmos_robot.datasets.video",
     "register_domain": "cosmos_robot.domains.registry",
+    "write_video": "cosmos_robot.datasets.video",
 }
 
 

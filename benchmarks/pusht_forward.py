@@ -1,0 +1,140 @@
+"""How well a world model plays Push-T: forward dynamics, its control, inverse dynamics, and chained rollouts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmos_robot.benchmarks.pusher_position import PositionError, position_errors
+from cosmos_robot.benchmarks.pusht_windows import HeldOutWindow
+from cosmos_robot.interface.world_model import WorldModel
+from cosmos_robot.training.autoencoder_check import frame_psnr
+from cosmos_robot.types import Rollout
+
+
+@dataclass(frozen=True)
+class ForwardScores:
+    """Forward dynamics against the simulator; PSNR in dB, frames 1..T.
+
+    Attributes:
+        psnr: with the true actions, averaged over steps and windows.
+        psnr_copied: of repeating the first frame.
+        psnr_shuffled: with the actions of another episode.
+        psnr_by_step: with the true actions, for each step.
+        psnr_copied_by_step: of repeating the first frame, for each step.
+        psnr_shuffled_by_step: with another episode's actions, for each step.
+        position: of the pusher in the generated frames, in pixels of 96.
+        position_by_step: its median for each step.
+    """
+
+    psnr: float
+    psnr_copied: float
+    psnr_shuffled: float
+    psnr_by_step: list[float]
+    psnr_copied_by_step: list[float]
+    psnr_shuffled_by_step: list[float]
+    position: PositionError
+    position_by_step: list[float]
+
+
+@dataclass(frozen=True)
+class InverseScores:
+    """Inverse dynamics against the actions that were taken.
+
+    Attributes:
+        r2: coefficient of determination of each channel.
+        mean_error: mean distance between the read and the true target, in table pixels (512).
+    """
+
+    r2: list[float]
+    mean_error: float
+
+
+@dataclass(frozen=True)
+class RolloutScores:
+    """Chained rollouts: means over windows for each step, PSNR in dB and median position error in pixels of 96."""
+
+    psnr_by_step: list[float]
+    psnr_copied_by_step: list[float]
+    position_by_step: list[float]
+
+
+def forward_scores(
+    model: WorldModel, windows: Sequence[HeldOutWindow], *, num_steps: int | None = None
+) -> ForwardScores:
+    """Play every window with its own actions and with those of the next one."""
+    made = _play(model, windows, [window.actions for window in windows], num_steps)
+    others = [windows[(i + 1) % len(windows)].actions for i in range(len(windows))]
+    shuffled = _play(model, windows, others, num_steps)
+    truth = np.stack([window.frames for window in windows])
+    copied = np.broadcast_to(truth[:, :1], truth.shape)
+    psnr, control, copy = (frame_psnr(frames, truth)[:, 1:] for frames in (made, shuffled, copied))
+    errors = _positions(made, windows)
+    return ForwardScores(
+        psnr=float(psnr.mean()),
+        psnr_copied=float(copy.mean()),
+        psnr_shuffled=float(control.mean()),
+        psnr_by_step=_rounded(psnr.mean(0)),
+        psnr_copied_by_step=_rounded(copy.mean(0)),
+        psnr_shuffled_by_step=_rounded(control.mean(0)),
+        position=PositionError.of(errors),
+        position_by_step=_rounded(np.median(errors, axis=0)),
+    )
+
+
+def inverse_scores(
+    model: WorldModel, windows: Sequence[HeldOutWindow], *, num_steps: int | None = None
+) -> InverseScores:
+    """Read the actions of every window off its frames."""
+    answers = model.inverse_dynamics([window.frames for window in windows], domain="pusht", num_steps=num_steps)
+    read = np.stack([answer.actions for answer in answers])
+    true = np.stack([window.actions for window in windows])
+    residual = np.square(read - true).sum((0, 1))
+    spread = np.square(true - true.mean((0, 1))).sum((0, 1))
+    return InverseScores(
+        r2=_rounded(1.0 - residual / spread), mean_error=float(np.linalg.norm(read - true, axis=-1).mean())
+    )
+
+
+def rollout_scores(
+    model: WorldModel, windows: Sequence[HeldOutWindow], *, num_steps: int | None = None
+) -> RolloutScores:
+    """Play long windows, chunk after chunk on the last generated frame."""
+    answers = model.rollout(
+        [window.frames[0] for window in windows],
+        [window.actions for window in windows],
+        domain="pusht",
+        num_steps=num_steps,
+    )
+    made, truth = _frames(answers), np.stack([window.frames for window in windows])
+    copied = np.broadcast_to(truth[:, :1], truth.shape)
+    return RolloutScores(
+        psnr_by_step=_rounded(frame_psnr(made, truth)[:, 1:].mean(0)),
+        psnr_copied_by_step=_rounded(frame_psnr(copied, truth)[:, 1:].mean(0)),
+        position_by_step=_rounded(np.median(_positions(made, windows), axis=0)),
+    )
+
+
+def _play(
+    model: WorldModel,
+    windows: Sequence[HeldOutWindow],
+    actions: Sequence[NDArray[np.float32]],
+    num_steps: int | None,
+) -> NDArray[np.uint8]:
+    observations = [window.frames[0] for window in windows]
+    return _frames(model.forward_dynamics(observations, list(actions), domain="pusht", num_steps=num_steps))
+
+
+def _frames(answers: Sequence[Rollout]) -> NDArray[np.uint8]:
+    return np.stack([answer.frames for answer in answers if answer.frames is not None])
+
+
+def _positions(made: NDArray[np.uint8], windows: Sequence[HeldOutWindow]) -> NDArray[np.float64]:
+    return np.stack(
+        [position_errors(frames[1:], window.agent[1:]) for frames, window in zip(made, windows, strict=True)]
+    )
+
+
+def _rounded(values: NDArray[np.floating]) -> list[float]:
+    return [round(float(value), 4) for value in values]
