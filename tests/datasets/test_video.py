@@ -84,11 +84,7 @@ def test_the_colour_matrix_of_the_stream_is_used(tmp_path, code, kr, kb, full_ra
     r, g, b = np.array([200, 30, 60]) / 255
     y = kr * r + (1 - kr - kb) * g + kb * b
     u, v = (b - y) / (2 * (1 - kb)), (r - y) / (2 * (1 - kr))
-    planes = (
-        (255 * y, 128 + 255 * u, 128 + 255 * v)
-        if full_range
-        else (16 + 219 * y, 128 + 224 * u, 128 + 224 * v)
-    )
+    planes = (255 * y, 128 + 255 * u, 128 + 255 * v) if full_range else (16 + 219 * y, 128 + 224 * u, 128 + 224 * v)
     y, u, v = (round(value) for value in planes)
     raw = np.concatenate([np.full((64, 64), y), np.full((16, 64), u), np.full((16, 64), v)]).astype(np.uint8)
     with av.open(tmp_path / "a.mp4", "w") as container:
@@ -123,9 +119,7 @@ def test_a_missing_file(tmp_path):
 
 
 @pytest.mark.parametrize("read", [read_video, read_first_frame])
-@pytest.mark.parametrize(
-    ("content", "message"), [(b"", "is empty"), (b"not a video" * 99, "does not decode")]
-)
+@pytest.mark.parametrize(("content", "message"), [(b"", "is empty"), (b"not a video" * 99, "does not decode")])
 def test_an_empty_or_undecodable_file(tmp_path, read, content, message):
     path = tmp_path / "bad.mp4"
     path.write_bytes(content)
@@ -142,6 +136,20 @@ def test_a_truncated_file(tmp_path, kept):
     path = tmp_path / "cut.mp4"
     path.write_bytes(content[: int(len(content) * kept)])
     with pytest.raises(MediaError, match=r"cut\.mp4"):
+        read_video(path)
+
+
+def test_a_truncated_file_whose_decoder_would_paint_over_the_hole(tmp_path):
+    path = tmp_path / "cut.mp4"
+    with av.open(path, "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for frame in clip():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    assert read_video(path)[0].shape == (6, 48, 64, 3)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(MediaError, match=r"cut\.mp4 is truncated"):
         read_video(path)
 
 
