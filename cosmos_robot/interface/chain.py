@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -10,8 +10,13 @@ from cosmos_robot.errors import InvalidInputError, UnsupportedModeError
 from cosmos_robot.interface.request import ActionRequest
 from cosmos_robot.types import Actions, FloatArray, Frames, Progress, Rollout
 
-if TYPE_CHECKING:
-    from cosmos_robot.interface.world_model import WorldModel
+
+class Generate(Protocol):
+    """Answers one chunk for each request: a world model's `generate`."""
+
+    def __call__(self, requests: Sequence[ActionRequest], *, progress: Progress | None = None) -> list[Rollout]:
+        """Answer requests, in their order."""
+        ...
 
 
 def chunk_seed(seed: int, chunk: int) -> int:
@@ -19,11 +24,11 @@ def chunk_seed(seed: int, chunk: int) -> int:
     return seed if chunk == 0 else int(np.random.SeedSequence([seed, chunk]).generate_state(1)[0])
 
 
-def chain(model: "WorldModel", items: Sequence[ActionRequest], *, progress: Progress | None = None) -> list[Rollout]:
+def chain(generate: Generate, items: Sequence[ActionRequest], *, progress: Progress | None = None) -> list[Rollout]:
     """Answer requests whose actions are of any length, chunk after chunk, the items of a batch side by side.
 
     Args:
-        model: answers one chunk of forward dynamics at a time.
+        generate: answers one chunk of forward dynamics at a time.
         items: forward-dynamics requests; `action_chunk_size` is the length of one generation.
         progress: told of each denoising step of the whole.
 
@@ -34,9 +39,7 @@ def chain(model: "WorldModel", items: Sequence[ActionRequest], *, progress: Prog
     rollouts: list[list[Rollout]] = [[] for _ in items]
     for k in range(max(chunks)):
         going = [i for i in range(len(items)) if k < chunks[i]]
-        answers = model.generate(
-            [_chunk(items[i], rollouts[i], k) for i in going], progress=_part(progress, k, max(chunks))
-        )
+        answers = generate([_chunk(items[i], rollouts[i], k) for i in going], progress=_part(progress, k, max(chunks)))
         for i, answer in zip(going, answers, strict=True):
             rollouts[i].append(answer)
     return [_join(item, parts) for item, parts in zip(items, rollouts, strict=True)]

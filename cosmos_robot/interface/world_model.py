@@ -246,7 +246,7 @@ class WorldModel(ABC):
             call.request(i, "forward_dynamics", frames=seen.frame[None], action_chunk_size=chunk, actions=acts)
             for i, (seen, acts) in enumerate(zip(observations, given, strict=True))
         ]
-        return _unbatch(chain(self, items, progress=call.progress), batched=batched)
+        return _unbatch(chain(self.generate, items, progress=call.progress), batched=batched)
 
 
 def _unbatch(rollouts: list[Rollout], *, batched: bool) -> Rollout | list[Rollout]:
