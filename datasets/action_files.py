@@ -41,8 +41,7 @@ def read_actions(path: str | Path) -> FloatArray:
     values = _read_json(path) if suffix == ".json" else _read_numpy(path)
     if values.ndim != 2 or 0 in values.shape:
         raise InvalidInputError(
-            f"the action file {path} must hold at least one row, as an array of shape [T, D]; "
-            f"got shape {values.shape}."
+            f"the action file {path} must hold at least one row, as an array of shape [T, D]; got shape {values.shape}."
         )
     with np.errstate(over="ignore"):  # becomes infinity and is reported as such
         actions = values.astype(np.float32)
@@ -103,9 +102,7 @@ def _from_rows(rows: object, path: Path) -> NDArray[np.float64]:
             )
         for value in row:
             if isinstance(value, bool) or not isinstance(value, int | float):
-                raise InvalidInputError(
-                    f"the action file {path} must hold numbers; row {index} holds {value!r}."
-                )
+                raise InvalidInputError(f"the action file {path} must hold numbers; row {index} holds {value!r}.")
     return np.array(rows, dtype=np.float64)
 
 

@@ -131,9 +131,7 @@ def _opened(path: Path) -> Iterator["av.container.InputContainer"]:
                 raise MediaError(f"the file {path} has no video stream.")
             yield container
     except av.error.FFmpegError as error:
-        raise MediaError(
-            f"the video {path} does not decode ({error.strerror}). Is it a whole video file?"
-        ) from error
+        raise MediaError(f"the video {path} does not decode ({error.strerror}). Is it a whole video file?") from error
 
 
 def _decoded(container: "av.container.InputContainer", path: Path) -> Iterator[Frames]:
