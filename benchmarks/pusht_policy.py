@@ -107,7 +107,8 @@ def _ask(
 
 def _run(choose: Choice, tasks: Sequence[PushTask], chunks: int) -> list[NDArray[np.float64]]:
     envs = [open_simulator() for _ in tasks]
-    seen, starts, ends = [], [], []
+    seen, starts = [], []
+    ends: list[NDArray[np.float64]] = []
     for env, task in zip(envs, tasks, strict=True):
         observation, info = env.reset(seed=task.seed)
         seen.append(observation["pixels"])

@@ -52,6 +52,10 @@ class AutoencoderTraining:
         clip_gradient: largest norm of the gradient.
         ema_decay: of the averaged weights.
         seed: of the initial weights and of every batch.
+        decoder_only: keep the encoder as it is (a transformer may be in training on its latents) and train the decoder
+            on its mean, with some noise.
+        decoder_noise: with `decoder_only`: largest standard deviation of that noise, in units of the latents'; each
+            item draws its own from 0 up, so that the decoder bears a transformer's errors.
         compile: whether the step is compiled: about 3 times as fast on a CPU, a minute or two of start-up.
         save_seconds, check_seconds: between two saved states and between two checks on held-out clips.
     """
@@ -69,6 +73,8 @@ class AutoencoderTraining:
     clip_gradient: float = 1.0
     ema_decay: float = 0.998
     seed: int = 0
+    decoder_only: bool = False
+    decoder_noise: float = 0.2
     compile: bool = True
     save_seconds: float = 120.0
     check_seconds: float = 300.0
@@ -94,15 +100,32 @@ def build_autoencoder(form: AutoencoderForm, seed: int = 0) -> Any:
         )
 
 
-def train_autoencoder(out: Path, train: ClipSource, held_out: ClipSource, config: AutoencoderTraining) -> Any:
+def train_autoencoder(
+    out: Path,
+    train: ClipSource,
+    held_out: ClipSource,
+    config: AutoencoderTraining,
+    start: Any | None = None,
+) -> Any:
     """Train to the end of the budget, going on from a saved state in `out`, and write diffusers' form to `out/vae`.
 
+    Args:
+        out: folder of the state, the metrics and the result.
+        train: training episodes.
+        held_out: episodes for the checks.
+        config: how.
+        start: an autoencoder to begin with instead of a fresh one; needed for `decoder_only`.
+
     Returns:
-        The averaged autoencoder, with `latents_mean` and `latents_std` measured on training clips.
+        The averaged autoencoder, with `latents_mean` and `latents_std` measured on training clips; with
+        `decoder_only` they stay as they are.
     """
-    trainer = _Trainer(RunFolder(out), train, held_out, config)
+    trainer = _Trainer(RunFolder(out), train, held_out, config, start)
     trainer.run()
     vae = trainer.ema.module
+    if config.decoder_only:
+        vae.save_pretrained(out / "vae")
+        return vae
     mean, std = latent_statistics(vae, train, config.clip_length)
     vae.register_to_config(latents_mean=mean, latents_std=std)
     vae.save_pretrained(out / "vae")
@@ -110,17 +133,27 @@ def train_autoencoder(out: Path, train: ClipSource, held_out: ClipSource, config
 
 
 class _Trainer:
-    def __init__(self, folder: RunFolder, train: ClipSource, held_out: ClipSource, config: AutoencoderTraining) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        train: ClipSource,
+        held_out: ClipSource,
+        config: AutoencoderTraining,
+        start: Any | None,
+    ) -> None:
         self.folder, self.train, self.held_out, self.config = folder, train, held_out, config
-        self.vae = build_autoencoder(config.form, config.seed)
+        self.vae = build_autoencoder(config.form, config.seed) if start is None else start
+        for fixed in (self.vae.encoder, self.vae.quant_conv):
+            fixed.requires_grad_(not config.decoder_only)
+        self.trained = [p for p in self.vae.parameters() if p.requires_grad]
         self.ema = Ema(self.vae, config.ema_decay)
         self.optimizer = torch.optim.AdamW(
-            self.vae.parameters(), lr=config.learning_rate.peak, betas=(0.9, 0.99), weight_decay=1e-4
+            self.trained, lr=config.learning_rate.peak, betas=(0.9, 0.99), weight_decay=1e-4
         )
         self.background = to_pixels(torch.from_numpy(train.background)[None, None])
         self.step, self.elapsed = 0, 0.0
         self._resume()
-        loss: Callable[..., Tensor] = _loss
+        loss: Callable[..., Tensor] = _decoder_loss if config.decoder_only else _loss
         self.loss = torch.compile(loss, dynamic=False) if config.compile else loss
 
     def run(self) -> None:
@@ -153,9 +186,14 @@ class _Trainer:
         weight = foreground_weight(pixels, self.background, config.foreground_weight)
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate.at(self.step, spent)
-        loss = self.loss(self.vae, pixels, noise, weight, config.kl_weight)
+        if config.decoder_only:
+            scale = torch.from_numpy(rng.uniform(0.0, config.decoder_noise, batch).astype(np.float32))
+            std = torch.tensor(self.vae.config.latents_std).view(1, -1, 1, 1, 1)
+            loss = self.loss(self.vae, pixels, noise * std * scale.view(-1, 1, 1, 1, 1), weight)
+        else:
+            loss = self.loss(self.vae, pixels, noise, weight, config.kl_weight)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.vae.parameters(), config.clip_gradient)
+        torch.nn.utils.clip_grad_norm_(self.trained, config.clip_gradient)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.ema.update(self.vae)
@@ -209,7 +247,20 @@ def _loss(vae: Any, pixels: Tensor, noise: Tensor, weight: Tensor, kl_weight: fl
         mean, log_variance = encode_moments(vae, pixels).float().chunk(2, dim=1)
         log_variance = log_variance.clamp(-30.0, 20.0)
         decoded = decode_latents(vae, mean + (0.5 * log_variance).exp() * noise)
-    error = decoded.float() - pixels
-    reconstruction = (weight * (error.abs() + 2.0 * error.square())).mean()
+    reconstruction = _weighted_error(decoded, pixels, weight)
     divergence = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).mean()
     return reconstruction + kl_weight * divergence
+
+
+def _decoder_loss(vae: Any, pixels: Tensor, noise: Tensor, weight: Tensor) -> Tensor:
+    """Weighted error of the decoder alone, on the encoder's mean with `noise` added."""
+    with torch.autocast(pixels.device.type, dtype=torch.bfloat16):
+        with torch.no_grad():
+            mean = encode_moments(vae, pixels).float().chunk(2, dim=1)[0]
+        decoded = decode_latents(vae, mean + noise)
+    return _weighted_error(decoded, pixels, weight)
+
+
+def _weighted_error(decoded: Tensor, pixels: Tensor, weight: Tensor) -> Tensor:
+    error = decoded.float() - pixels
+    return (weight * (error.abs() + 2.0 * error.square())).mean()

@@ -45,6 +45,7 @@ class PostTraining:
         ema_decay: of the averaged weights.
         seed: of every batch.
         autocast: whether matrix products run in bfloat16.
+        log_steps: steps between two lines of metrics, each a mean over them.
         save_seconds, check_seconds: between two saved states and between two checks.
     """
 
@@ -64,6 +65,7 @@ class PostTraining:
     ema_decay: float = 0.999
     seed: int = 0
     autocast: bool = True
+    log_steps: int = 100
     save_seconds: float = 120.0
     check_seconds: float = 600.0
 
@@ -118,7 +120,7 @@ class PostTrainer:
                 history.append(self.take_step(spent))
                 self.elapsed = time.monotonic() - began
                 progress.update(bar, completed=spent, description=f"transformer, loss {history[-1]['loss']:.3f}")
-                if self.step % 100 == 0:
+                if self.step % config.log_steps == 0:
                     self._log(history)
                     history = []
                 if time.monotonic() - checked > config.check_seconds:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,3 +103,13 @@ def test_training_lowers_the_loss_and_writes_what_it_does(tmp_path, source):
     assert [line["step"] for line in lines] == [2, 40]
     assert lines[1]["loss"] < 0.8 * lines[0]["loss"]
     assert (tmp_path / "vae" / "config.json").is_file()
+
+
+def test_the_decoder_alone_can_be_trained_on_a_fixed_encoder(tmp_path, source):
+    vae = build_autoencoder(FORM)
+    before = {name: value.clone() for name, value in vae.state_dict().items()}
+    config = replace(settings(3), decoder_only=True)
+    after = train_autoencoder(tmp_path, source, source, config, start=vae).state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.startswith(("decoder.", "post_quant_conv.")) for name in changed)
