@@ -1,5 +1,6 @@
 """Where errors and warnings leave the program: a sentence each on standard error, and an exit status."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,16 @@ class SentenceGroup(TyperGroup):
         except KeyboardInterrupt as error:
             typer.echo("interrupted; what was finished is kept.", err=True)
             raise typer.Exit(INTERRUPTED) from error
+
+
+def show_log() -> None:
+    """Show what the library logs, a line each on standard error."""
+    log = logging.getLogger("cosmos_robot")
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
 
 
 @contextmanager

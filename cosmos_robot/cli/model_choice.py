@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cosmos_robot.cli.boundary import show_log
+
 if TYPE_CHECKING:
     from cosmos_robot.interface.world_model import WorldModel
 
@@ -39,4 +41,5 @@ class ModelChoice:
         """
         from cosmos_robot.world_model import load_world_model
 
+        show_log()  # what is loaded, and how much memory it takes
         return load_world_model(self.checkpoint, device=self.device, dtype=self.dtype)

@@ -1,5 +1,6 @@
 """Cuts Push-T recordings into windows of 16 actions and caches their latents."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import track
+from torch import Tensor
 
 from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.training.autoencoder_forward import encode_moments
@@ -15,6 +17,8 @@ from cosmos_robot.training.pusht_clips import to_pixels
 from cosmos_robot.training.pusht_prompts import hindsight_prompt
 from cosmos_robot.training.pusht_recording import PushTRecording, read_shard, recorded_shards
 from cosmos_robot.training.windows import LatentWindows
+
+type LatentEncoder = Callable[[Tensor], Tensor]
 
 CHUNK = 16
 
@@ -30,6 +34,7 @@ class WindowConfig:
         quiet_share: share of the windows in which neither the T nor the pusher moves that is kept.
         seed: of the starts and the wordings, together with the episode's own.
         batch: windows encoded at once.
+        compile: whether the encoder is compiled and runs in bfloat16: several times as fast on a CPU.
     """
 
     per_episode: int = 16
@@ -37,6 +42,7 @@ class WindowConfig:
     quiet_share: float = 0.4
     seed: int = 0
     batch: int = 8
+    compile: bool = False
 
 
 def cache_windows(vae: Any, recordings: Path, out: Path, config: WindowConfig) -> None:
@@ -49,13 +55,14 @@ def cache_windows(vae: Any, recordings: Path, out: Path, config: WindowConfig) -
         config: which windows.
     """
     out.mkdir(parents=True, exist_ok=True)
+    encode = latent_encoder(vae, compiled=config.compile)
     for path in track(recorded_shards(recordings), description="encoding windows"):
         target = out / f"windows_{path.stem}.npz"
         if not target.exists():
-            encode_windows(vae, read_shard(path), config).save(target)
+            encode_windows(encode, read_shard(path), config).save(target)
 
 
-def encode_windows(vae: Any, episodes: list[PushTRecording], config: WindowConfig) -> LatentWindows:
+def encode_windows(encode: LatentEncoder, episodes: list[PushTRecording], config: WindowConfig) -> LatentWindows:
     """Cut and encode the windows of some episodes."""
     domain = get_domain("pusht")
     frames: list[NDArray[np.uint8]] = []
@@ -73,19 +80,25 @@ def encode_windows(vae: Any, episodes: list[PushTRecording], config: WindowConfi
             )
     distinct = tuple(dict.fromkeys(prompts))
     return LatentWindows(
-        latents=_encode(vae, frames, config.batch),
+        latents=_encode(encode, frames, config.batch),
         actions=np.stack(actions),
         prompt_ids=np.array([distinct.index(prompt) for prompt in prompts]),
         prompts=distinct,
     )
 
 
-def normalised_latents(vae: Any, pixels: torch.Tensor) -> torch.Tensor:
-    """Encode pixels `[B, 3, T, H, W]` to the posterior's mean, normalised with the autoencoder's own statistics."""
+def latent_encoder(vae: Any, *, compiled: bool = False) -> LatentEncoder:
+    """From pixels `[B, 3, T, H, W]` to the posterior's mean, normalised with the autoencoder's own statistics."""
     mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1)
     std = torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1)
-    moments = encode_moments(vae, pixels).float()
-    return (moments.chunk(2, dim=1)[0] - mean) / std
+    moments = torch.compile(encode_moments, dynamic=False) if compiled else encode_moments
+
+    def encode(pixels: Tensor) -> Tensor:
+        with torch.no_grad(), torch.autocast(pixels.device.type, dtype=torch.bfloat16, enabled=compiled):
+            latents: Tensor = moments(vae, pixels).float().chunk(2, dim=1)[0]
+        return (latents - mean) / std
+
+    return encode
 
 
 def _starts(episode: PushTRecording, rng: np.random.Generator, config: WindowConfig) -> list[int]:
@@ -101,10 +114,11 @@ def _moves(episode: PushTRecording, start: int) -> bool:
     return bool(max(agent, block) > 20.0)
 
 
-@torch.no_grad()
-def _encode(vae: Any, frames: list[NDArray[np.uint8]], batch: int) -> NDArray[np.float16]:
+def _encode(encode: LatentEncoder, frames: list[NDArray[np.uint8]], batch: int) -> NDArray[np.float16]:
     parts = []
     for first in range(0, len(frames), batch):
-        pixels = to_pixels(torch.from_numpy(np.stack(frames[first : first + batch])))
-        parts.append(normalised_latents(vae, pixels).to(torch.float16).numpy())
+        clips = frames[first : first + batch]
+        filled = clips + clips[-1:] * (batch - len(clips))  # one shape for all, so that it is compiled once
+        latents = encode(to_pixels(torch.from_numpy(np.stack(filled))))
+        parts.append(latents[: len(clips)].to(torch.float16).numpy())
     return np.concatenate(parts)
