@@ -35,6 +35,22 @@ from cosmos_robot.engine.engine import Engine
 from cosmos_robot.types import ActionMode, ModelInput
 
 MID = RandomCheckpoint(layers=4, hidden=384, heads=6, kv_heads=2, head_dim=64, intermediate=1152, z_dim=48, base_dim=8)
+"""What a CPU can run: the form of Nano, the work divided among its parts about as Nano's is."""
+
+NANO = RandomCheckpoint(
+    layers=36,
+    hidden=4096,
+    heads=32,
+    kv_heads=8,
+    head_dim=128,
+    intermediate=12288,
+    z_dim=48,
+    base_dim=160,
+    decoder_base_dim=256,
+    dim_mult=(1, 2, 4, 4),
+    res_blocks=2,
+    vocab=151936,
+)
 """The published configuration of Cosmos3-Nano."""
 
 DOMAIN = "bridge_orig_lerobot"
