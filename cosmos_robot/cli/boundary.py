@@ -39,11 +39,16 @@ class SentenceGroup(TyperGroup):
 def show_log() -> None:
     """Show what the library logs, a line each on standard error."""
     log = logging.getLogger("cosmos_robot")
-    if not log.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        log.addHandler(handler)
+    if not any(isinstance(handler, _Echo) for handler in log.handlers):
+        log.addHandler(_Echo())
         log.setLevel(logging.INFO)
+
+
+class _Echo(logging.Handler):
+    """Writes to what standard error is now, unlike `StreamHandler`, which keeps what it was."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(record.getMessage(), err=True)
 
 
 @contextmanager
