@@ -114,7 +114,7 @@ class PoseBlock:
         Raises:
             UnknownFactError: if the frame has not been published.
         """
-        return np.asarray(np.asarray(robot_poses, dtype=np.float64) @ self._frame_matrix())
+        return np.asarray(np.asarray(robot_poses, dtype=np.float64) @ self.frame_matrix())
 
     def out_of_frame(self, model_poses: ArrayLike) -> Float64:
         """Take absolute poses in the model's frame, `[..., 4, 4]`, back to the robot's end effector.
@@ -122,7 +122,7 @@ class PoseBlock:
         Raises:
             UnknownFactError: if the frame has not been published.
         """
-        return np.asarray(np.asarray(model_poses, dtype=np.float64) @ poses.invert(self._frame_matrix()))
+        return np.asarray(np.asarray(model_poses, dtype=np.float64) @ poses.invert(self.frame_matrix()))
 
     def encode(self, model_poses: ArrayLike) -> Float64:
         """Write a trajectory `[T + 1, 4, 4]` in the model's frame as T rows of nine numbers.
@@ -153,7 +153,12 @@ class PoseBlock:
             return poses.integrate_anchored(deltas, start)
         return poses.integrate_framewise(deltas, start)
 
-    def _frame_matrix(self) -> Float64:
+    def frame_matrix(self) -> Float64:
+        """What takes an absolute pose of the robot's end effector into the model's frame, from the right: `[4, 4]`.
+
+        Raises:
+            UnknownFactError: if the frame has not been published.
+        """
         if self.frame is None:
             raise UnknownFactError(
                 f"the gripper frame of pose {self.name!r} has not been published; if the poses are in the "

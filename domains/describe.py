@@ -1,6 +1,8 @@
 """A domain explained to a person: what `cosmos-robot domains show` prints."""
 
-from cosmos_robot.domains.channels import Channel
+import numpy as np
+
+from cosmos_robot.domains.channels import Channel, PoseBlock
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.normalisers import Identity
 
@@ -13,8 +15,8 @@ def describe(domain: Domain) -> str:
     lines = [f"{domain.name}: {domain.robot}", ""]
     lines += [f"{label:<18}{value}" for label, value in _facts(domain)]
     lines += ["", f"channels ({domain.raw_action_dim})"]
-    width = max(len(name) for name in domain.channel_names)
-    lines += [f"  {i:>2}  {c.name:<{width}}  {c.unit}{_bounds(c)}" for i, c in enumerate(domain.channels)]
+    lines += _channels(domain)
+    lines += [f"frame of {block.name}: {_frame(block)}" for block in domain.pose_blocks]
     if facts.view_point is not None:
         lines += ["", f"prompt sentence   {domain.view_sentence()}"]
     if domain.view_description is not None:
@@ -22,6 +24,30 @@ def describe(domain: Domain) -> str:
     lines += ["", f"source            {domain.source}"]
     lines += [f"note              {note}" for note in domain.notes]
     return "\n".join(lines)
+
+
+def _channels(domain: Domain) -> list[str]:
+    """The channels, with the robot units that model space's -1 and +1 stand for where that is known."""
+    width = max(len(name) for name in domain.channel_names)
+    normaliser = domain.published.normaliser
+    ends = [""] * domain.raw_action_dim
+    if normaliser is not None and normaliser.width is not None:
+        low, high = (normaliser.inverse(np.full(domain.raw_action_dim, end)) for end in (-1.0, 1.0))
+        ends = [f"-1..+1 is {a:.5g} to {b:.5g}" for a, b in zip(low, high, strict=True)]
+    return [
+        f"  {i:>2}  {channel.name:<{width}}  {end:<34}{channel.unit}{_bounds(channel)}".replace(" " * 34, "")
+        for i, (channel, end) in enumerate(zip(domain.channels, ends, strict=True))
+    ]
+
+
+def _frame(block: PoseBlock) -> str:
+    """The way from the robot's own end-effector frame into the model's."""
+    if block.frame is None:
+        return UNPUBLISHED
+    if not block.frame:
+        return "the robot's own, which is OpenCV-like already"
+    matrix = block.frame_matrix().round(4) + 0.0  # no "-0."
+    return f"robot pose @ [R {matrix[:3, :3].tolist()}, t {matrix[:3, 3].tolist()} m]"
 
 
 def _facts(domain: Domain) -> list[tuple[str, str]]:

@@ -38,7 +38,7 @@ def get_domain(domain: str | os.PathLike[str] | Domain) -> Domain:
     if Path(name).is_file():
         return load_domain_file(Path(name))
     raise UnknownDomainError(
-        f"unknown domain {name!r}{did_you_mean(name, (d.name for d in known.values()))}; known are "
+        f"unknown domain {name!r}{did_you_mean(name, _spellings())}; known are "
         f"{', '.join(domain_names())}. A robot of your own is the path of its TOML file."
     )
 
@@ -72,6 +72,10 @@ def list_domains() -> tuple[Domain, ...]:
 def domain_names() -> tuple[str, ...]:
     """Canonical names of all domains, in the order of `list_domains`."""
     return tuple(domain.name for domain in list_domains())
+
+
+def _spellings() -> tuple[str, ...]:
+    return tuple(name for domain in list_domains() for name in (domain.name, *domain.aliases))
 
 
 @cache
