@@ -146,6 +146,10 @@ def test_droid_joint_policy_starts_from_the_state(wm):
     np.testing.assert_array_equal(wm.policy(seen, **common).actions, rollout.actions)
     with pytest.raises(errors.InvalidInputError, match="joint_1"):
         wm.policy(picture(0, 108, 128), **common)
+    with pytest.raises(errors.InvalidInputError, match="no place for a state"):
+        wm.policy(picture(), state=state, domain="pusht")
+    with pytest.raises(errors.InvalidInputError, match="1 state vector"):
+        wm.policy(picture(0, 108, 128), state=np.stack([state, state]), **common)
 
 
 def test_a_domain_file_of_ones_own(wm, tmp_path):

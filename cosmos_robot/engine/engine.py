@@ -6,7 +6,7 @@ It knows tensors and integers: no robot, no file, no HTTP. What makes it quick i
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -52,9 +52,9 @@ class Engine:
         self.autoencoder = Autoencoder(vae)
         self.understanding = UnderstandingTower(transformer)
         self.generation = GenerationTower(transformer)
-        self._tokenizer = tokenizer
         self._scheduler_config = scheduler.config
         self._schedule = lru_cache(maxsize=64)(self._build_schedule)
+        self._token_ids = lru_cache(maxsize=256)(partial(tokenize, tokenizer))
 
     @classmethod
     def from_pipeline(cls, pipeline: Any, **options: Any) -> "Engine":
@@ -219,7 +219,7 @@ class Engine:
         return build_schedule(self._scheduler_config, num_steps, shift=shift, native_flow=self.native_flow)
 
     def _tokens(self, request: ModelInput, prompt: str) -> tuple[int, ...]:
-        return tokenize(self._tokenizer, prompt, use_system_prompt=request.use_system_prompt)
+        return self._token_ids(prompt, use_system_prompt=request.use_system_prompt)
 
     def _prompts(self, requests: list[ModelInput]) -> list[PromptKeys]:
         """The prompts' keys; with guidance the unconditional ones follow, for one pass over both."""

@@ -10,7 +10,7 @@ import numpy as np
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.errors import InvalidInputError
-from cosmos_robot.interface.batch import read_actions
+from cosmos_robot.interface.batch import read_actions, read_states
 from cosmos_robot.interface.request import ActionOptions, ActionRequest
 from cosmos_robot.types import ActionMode, Actions, ActionSpace, FloatArray, Progress
 
@@ -56,19 +56,25 @@ class ActionCall:
         """
         return [self._mark(item) for item in read_actions(given, count, batched=batched)]
 
-    def state(self, given: FloatArray | None) -> FloatArray | None:
-        """Check an initial state against the domain's form; an observation's state is left where it has no place.
+    def states(self, given: Any, observations: Sequence[Observation]) -> list[FloatArray | None]:
+        """Read the initial states of a batch, where the domain's form has one; None takes the observations' own.
 
         Raises:
-            InvalidInputError: if the domain's form needs a state and there is none.
+            InvalidInputError: if the domain's form needs a state and there is none, or has no place for one.
         """
+        names = ", ".join(self.domain.channel_names)
         if not self.domain.state_row:
-            return None
-        if given is None:
-            names = ", ".join(channel.name for channel in self.domain.channels)
-            raise InvalidInputError(f"domain {self.domain.name!r} starts from the robot's state: give state=[{names}].")
-        self.domain.check_width(given[None])
-        return given
+            if given is not None:
+                raise InvalidInputError(f"domain {self.domain.name!r} has no place for a state; leave it out.")
+            return [None] * len(observations)
+        states = read_states(given, observations)
+        for state in states:
+            if state is None:
+                raise InvalidInputError(
+                    f"domain {self.domain.name!r} starts from the robot's state: give state=[{names}]."
+                )
+            self.domain.check_width(state[None], self.action_space)
+        return states
 
     def request(self, index: int, mode: ActionMode, **fields: Any) -> ActionRequest:
         """Make item `index` of the call's batch."""

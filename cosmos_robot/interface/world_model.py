@@ -19,7 +19,6 @@ from cosmos_robot.interface.batch import (
     cut_note,
     read_clips,
     read_observations,
-    read_states,
 )
 from cosmos_robot.interface.call import ActionCall
 from cosmos_robot.interface.chain import chain
@@ -186,14 +185,9 @@ class WorldModel(ABC):
         wanted = call.domain.decodes_frames if return_frames is None else return_frames
         items = [
             call.request(
-                i,
-                "policy",
-                frames=seen.frame[None],
-                action_chunk_size=chunk,
-                state=call.state(given),
-                return_frames=wanted,
+                i, "policy", frames=seen.frame[None], action_chunk_size=chunk, state=given, return_frames=wanted
             )
-            for i, (seen, given) in enumerate(zip(observations, read_states(state, observations), strict=True))
+            for i, (seen, given) in enumerate(zip(observations, call.states(state, observations), strict=True))
         ]
         return _unbatch(self.generate(items, progress=call.progress), batched=batched)
 
