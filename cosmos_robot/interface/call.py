@@ -12,7 +12,7 @@ from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.interface.batch import read_actions, read_states
 from cosmos_robot.interface.request import ActionOptions, ActionRequest
-from cosmos_robot.types import ActionMode, Actions, ActionSpace, FloatArray, Progress
+from cosmos_robot.types import ActionMode, Actions, ActionSpace, FloatArray, Observation, Progress
 
 
 @dataclass(frozen=True, eq=False)
