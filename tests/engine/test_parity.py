@@ -34,6 +34,19 @@ def test_karras_schedule(pipelines, engines):
     assert_same(prediction, reference(pipelines("karras"), "policy", frames, actions), "policy")
 
 
+def test_frame_larger_than_the_canvas(pipelines, engines):
+    """Scaled down bicubically and padded by reflection; the smaller sizes above are padded by replication."""
+    frames, actions = recording((200, 360))
+    request = model_input("policy", frames, actions)
+    assert (request.canvas.content, request.canvas.padded, request.canvas.output) == (
+        (175, 320),
+        (192, 320),
+        (160, 320),
+    )
+    prediction = engines("nano").generate([request], as_float=True)[0]
+    assert_same(prediction, reference(pipelines("nano"), "policy", frames, actions), "policy")
+
+
 def test_uint8_frames_within_one_level(pipelines, engines):
     frames, actions = recording(SIZES[1])
     request = model_input("forward_dynamics", frames, actions)
