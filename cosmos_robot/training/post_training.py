@@ -36,7 +36,9 @@ class PostTraining:
 
     Attributes:
         budget: its length.
-        learning_rate: over the budget.
+        learning_rate: of AdamW, over the budget.
+        muon_rate: peak learning rate of Muon, which trains the generation tower's matrices, and a small model faster;
+            None leaves all to AdamW, as LoRA and large models want it.
         modes: what an optimiser step holds.
         prompts: distinct prompts in one step, beside the empty one.
         objective: noise levels and loss weights.
@@ -51,6 +53,7 @@ class PostTraining:
 
     budget: Budget = field(default_factory=lambda: Budget(seconds=3_600.0))
     learning_rate: LearningRate = field(default_factory=lambda: LearningRate(peak=1e-3))
+    muon_rate: float | None = None
     modes: tuple[ModeShare, ...] = (
         ModeShare("forward_dynamics", 24, told=0.2),
         ModeShare("inverse_dynamics", 8, told=0.2),
@@ -100,9 +103,7 @@ class PostTrainer:
         self.domain_id, self.fps, self.config, self._check = domain_id, fps, config, check
         self.ema = Ema(transformer, config.ema_decay)
         self.trained = [p for p in transformer.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.trained, lr=config.learning_rate.peak, betas=(0.9, 0.99), weight_decay=config.weight_decay
-        )
+        self.optimizers = build_optimizers(transformer, config)
         self.understanding = UnderstandingTower(transformer)
         self.tower = GenerationTower(transformer)
         self.step, self.elapsed = 0, 0.0
@@ -137,13 +138,16 @@ class PostTrainer:
         """Take one optimiser step with the share `spent` of the budget behind it; give its losses by name."""
         config = self.config
         rng = np.random.default_rng([config.seed, self.step])
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate.at(self.step, spent)
+        factor = config.learning_rate.at(self.step, spent) / config.learning_rate.peak
+        for optimizer, peak in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = peak * factor
         total, losses = self._losses(rng)
         total.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.trained, config.clip_gradient)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer, _ in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         self.ema.update(self.transformer)
         self.step += 1
         return {"loss": float(total.detach()), "gradient": float(norm), **losses}
@@ -155,7 +159,7 @@ class PostTrainer:
                 "transformer": self.transformer.state_dict(),
                 "ema": self.ema.module.state_dict(),
                 "ema_updates": self.ema.updates,
-                "optimizer": self.optimizer.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer, _ in self.optimizers],
                 "step": self.step,
                 "elapsed": self.elapsed,
             }
@@ -214,7 +218,7 @@ class PostTrainer:
     def _log(self, history: list[dict[str, float]]) -> None:
         names = dict.fromkeys(name for entry in history for name in entry)
         means = {name: round(float(np.mean([entry[name] for entry in history if name in entry])), 5) for name in names}
-        rate = self.optimizer.param_groups[0]["lr"]
+        rate = self.optimizers[0][0].param_groups[0]["lr"]
         self.folder.log(step=self.step, elapsed=round(self.elapsed, 1), learning_rate=rate, **means)
 
     def _report(self) -> None:
@@ -229,5 +233,28 @@ class PostTrainer:
         self.transformer.load_state_dict(state["transformer"])
         self.ema.module.load_state_dict(state["ema"])
         self.ema.updates = state["ema_updates"]
-        self.optimizer.load_state_dict(state["optimizer"])
+        for (optimizer, _), saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.step, self.elapsed = state["step"], state["elapsed"]
+
+
+def build_optimizers(transformer: Any, config: PostTraining) -> list[tuple[torch.optim.Optimizer, float]]:
+    """The optimisers with their peak learning rates: AdamW, and Muon where it is wanted."""
+    named = [(name, p) for name, p in transformer.named_parameters() if p.requires_grad]
+    matrices = [p for name, p in named if config.muon_rate is not None and _is_generation_matrix(name, p)]
+    known = {id(p) for p in matrices}
+    peak = config.learning_rate.peak
+    others = [p for _, p in named if id(p) not in known]
+    optimizers: list[tuple[torch.optim.Optimizer, float]] = [
+        (torch.optim.AdamW(others, lr=peak, betas=(0.9, 0.99), weight_decay=config.weight_decay), peak)
+    ]
+    if config.muon_rate is not None:
+        muon = torch.optim.Muon(
+            matrices, lr=config.muon_rate, momentum=0.95, weight_decay=config.weight_decay, adjust_lr_fn="original"
+        )
+        optimizers.append((muon, config.muon_rate))
+    return optimizers
+
+
+def _is_generation_matrix(name: str, parameter: Tensor) -> bool:
+    return parameter.ndim == 2 and name.startswith("layers.") and ("add_" in name or "moe_gen" in name)

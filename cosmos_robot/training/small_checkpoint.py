@@ -68,12 +68,14 @@ def _initialise(model: Any) -> None:
             if module.bias is not None:
                 torch.nn.init.zeros_(module.bias)
     torch.nn.init.normal_(model.embed_tokens.weight, std=1.0)
-    torch.nn.init.normal_(model.action_modality_embed, std=0.5)
-    for linear in (model.action_proj_in, model.action_proj_out):
-        torch.nn.init.normal_(linear.fc.weight, std=0.2)
-        torch.nn.init.zeros_(linear.bias.weight)
     torch.nn.init.zeros_(model.proj_out.weight)
-    torch.nn.init.zeros_(model.action_proj_out.fc.weight)
+    for linear in (model.action_proj_in, model.action_proj_out):
+        torch.nn.init.zeros_(linear.fc.weight)
+        torch.nn.init.zeros_(linear.bias.weight)
+    # An action's few numbers are positions that must be told apart finely: large weights and offsets spread the kinks
+    # of the first layers over their range.
+    torch.nn.init.normal_(model.action_proj_in.fc.weight, std=1.5)
+    torch.nn.init.normal_(model.action_proj_in.bias.weight, std=1.0)
 
 
 def save_checkpoint(

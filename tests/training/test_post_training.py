@@ -74,11 +74,12 @@ def test_training_lowers_the_loss_and_every_mode_takes_part(tmp_path, text, wind
     assert lines[1]["loss"] < 0.9 * lines[0]["loss"]
 
 
-def test_training_goes_on_after_a_stop_as_if_there_had_been_none(tmp_path, text, windows):
-    whole = trainer(tmp_path / "whole", text, windows, 6)
+@pytest.mark.parametrize("muon_rate", [None, 0.02])
+def test_training_goes_on_after_a_stop_as_if_there_had_been_none(tmp_path, text, windows, muon_rate):
+    whole = trainer(tmp_path / "whole", text, windows, 6, muon_rate=muon_rate)
     whole.run()
-    trainer(tmp_path / "parts", text, windows, 3).run()
-    parts = trainer(tmp_path / "parts", text, windows, 6)
+    trainer(tmp_path / "parts", text, windows, 3, muon_rate=muon_rate).run()
+    parts = trainer(tmp_path / "parts", text, windows, 6, muon_rate=muon_rate)
     assert parts.step == 3
     parts.run()
     for name, value in whole.ema.module.state_dict().items():
