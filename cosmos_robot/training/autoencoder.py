@@ -19,6 +19,7 @@ from torch import Tensor
 from cosmos_robot.training.autoencoder_check import latent_statistics, psnr_of_clips
 from cosmos_robot.training.autoencoder_forward import decode_latents, encode_moments
 from cosmos_robot.training.ema import Ema
+from cosmos_robot.training.muon import Muon
 from cosmos_robot.training.pusht_clips import ClipSource, to_pixels
 from cosmos_robot.training.run_folder import RunFolder
 from cosmos_robot.training.schedule import Budget, LearningRate
@@ -42,12 +43,14 @@ class AutoencoderTraining:
     Attributes:
         form: its size.
         budget: its length.
-        learning_rate: over the budget.
+        learning_rate: of AdamW, over the budget.
+        muon_rate: peak learning rate of Muon, which trains the convolutions; None leaves them to AdamW.
         clip_length: frames of a clip, 4k + 1.
         clip_batch, frame_batch: samples in a step of clips and in one of single frames.
         frames_until: share of the budget before which every step is one of single frames.
         frame_share: share of single-frame steps after that.
-        foreground_weight: of the error on pixels that are not background, above 1 on the others.
+        foreground_weight: added to the weight 1 of the error at pixels that are not background.
+        moving_weight: added where a pixel differs from the frame before: small things that move fast are lost first.
         kl_weight: of the divergence of the latents (mean over elements) from a unit Gaussian.
         clip_gradient: largest norm of the gradient.
         ema_decay: of the averaged weights.
@@ -63,12 +66,14 @@ class AutoencoderTraining:
     form: AutoencoderForm = field(default_factory=AutoencoderForm)
     budget: Budget = field(default_factory=lambda: Budget(seconds=4_200.0))
     learning_rate: LearningRate = field(default_factory=lambda: LearningRate(peak=2e-3))
+    muon_rate: float | None = 0.02
     clip_length: int = 17
     clip_batch: int = 4
     frame_batch: int = 32
     frames_until: float = 0.35
     frame_share: float = 0.25
     foreground_weight: float = 8.0
+    moving_weight: float = 16.0
     kl_weight: float = 1e-4
     clip_gradient: float = 1.0
     ema_decay: float = 0.998
@@ -147,9 +152,7 @@ class _Trainer:
             fixed.requires_grad_(not config.decoder_only)
         self.trained = [p for p in self.vae.parameters() if p.requires_grad]
         self.ema = Ema(self.vae, config.ema_decay)
-        self.optimizer = torch.optim.AdamW(
-            self.trained, lr=config.learning_rate.peak, betas=(0.9, 0.99), weight_decay=1e-4
-        )
+        self.optimizers = _build_optimizers(self.trained, config)
         self.background = to_pixels(torch.from_numpy(train.background)[None, None])
         self.step, self.elapsed = 0, 0.0
         self._resume()
@@ -183,9 +186,11 @@ class _Trainer:
         pixels = to_pixels(self.train.draw(rng, batch, length))
         latent_shape = (batch, config.form.z_dim, (length + 3) // 4, pixels.shape[3] // 16, pixels.shape[4] // 16)
         noise = torch.from_numpy(rng.standard_normal(latent_shape, dtype=np.float32))
-        weight = foreground_weight(pixels, self.background, config.foreground_weight)
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate.at(self.step, spent)
+        weight = error_weight(pixels, self.background, config.foreground_weight, config.moving_weight)
+        factor = config.learning_rate.at(self.step, spent) / config.learning_rate.peak
+        for optimizer, peak in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = peak * factor
         if config.decoder_only:
             scale = torch.from_numpy(rng.uniform(0.0, config.decoder_noise, batch).astype(np.float32))
             std = torch.tensor(self.vae.config.latents_std).view(1, -1, 1, 1, 1)
@@ -194,8 +199,9 @@ class _Trainer:
             loss = self.loss(self.vae, pixels, noise, weight, config.kl_weight)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.trained, config.clip_gradient)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer, _ in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         self.ema.update(self.vae)
         self.step += 1
         return float(loss.detach())
@@ -206,7 +212,7 @@ class _Trainer:
             step=self.step,
             elapsed=round(self.elapsed, 1),
             loss=float(np.mean(losses)) if losses else float("nan"),
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            learning_rate=self.optimizers[0][0].param_groups[0]["lr"],
             psnr_frames=psnr_of_clips(vae, self.held_out, length=1, clips=64),
             psnr_clips=psnr_of_clips(vae, self.held_out, length=self.config.clip_length, clips=16),
         )
@@ -217,7 +223,7 @@ class _Trainer:
                 "vae": self.vae.state_dict(),
                 "ema": self.ema.module.state_dict(),
                 "ema_updates": self.ema.updates,
-                "optimizer": self.optimizer.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer, _ in self.optimizers],
                 "step": self.step,
                 "elapsed": self.elapsed,
             }
@@ -230,15 +236,42 @@ class _Trainer:
         self.vae.load_state_dict(state["vae"])
         self.ema.module.load_state_dict(state["ema"])
         self.ema.updates = state["ema_updates"]
-        self.optimizer.load_state_dict(state["optimizer"])
+        for (optimizer, _), saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.step, self.elapsed = state["step"], state["elapsed"]
 
 
-def foreground_weight(pixels_BCTHW: Tensor, background_BCTHW: Tensor, weight: float) -> Tensor:
-    """Weight `[B, 1, T, H, W]` of the error: `1 + weight` on and around what differs from the background, else 1."""
+def error_weight(pixels_BCTHW: Tensor, background_BCTHW: Tensor, foreground: float, moving: float) -> Tensor:
+    """Weight `[B, 1, T, H, W]` of the error: 1, and more at and around what differs.
+
+    Args:
+        pixels_BCTHW: in -1..1.
+        background_BCTHW: likewise, broadcast over items and frames.
+        foreground: added within two pixels of what differs from the background.
+        moving: added within a pixel of what differs from the frame before.
+    """
     differs = ((pixels_BCTHW - background_BCTHW).abs().amax(1, keepdim=True) > 0.1).float()
-    near = F.max_pool3d(differs, (1, 5, 5), stride=1, padding=(0, 2, 2))
-    return 1.0 + weight * near
+    weight = 1.0 + foreground * F.max_pool3d(differs, (1, 5, 5), stride=1, padding=(0, 2, 2))
+    if pixels_BCTHW.shape[2] > 1:
+        moves = (pixels_BCTHW.diff(dim=2).abs().amax(1, keepdim=True) > 0.1).float()
+        weight[:, :, 1:] += moving * F.max_pool3d(moves, (1, 3, 3), stride=1, padding=(0, 1, 1))
+    return weight
+
+
+def _build_optimizers(
+    weights: list[torch.nn.Parameter], config: AutoencoderTraining
+) -> list[tuple[torch.optim.Optimizer, float]]:
+    """The optimisers with their peak learning rates."""
+    peak = config.learning_rate.peak
+    kernels = [w for w in weights if config.muon_rate is not None and w.ndim >= 4 and min(w.shape[:2]) > 1]
+    known = {id(w) for w in kernels}
+    others = [w for w in weights if id(w) not in known]
+    optimizers: list[tuple[torch.optim.Optimizer, float]] = [
+        (torch.optim.AdamW(others, lr=peak, betas=(0.9, 0.99), weight_decay=1e-4), peak)
+    ]
+    if config.muon_rate is not None:
+        optimizers.append((Muon(kernels, lr=config.muon_rate), config.muon_rate))
+    return optimizers
 
 
 def _loss(vae: Any, pixels: Tensor, noise: Tensor, weight: Tensor, kl_weight: float) -> Tensor:

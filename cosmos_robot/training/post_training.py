@@ -24,6 +24,7 @@ from cosmos_robot.training.flow_matching import (
     mode_layout,
     mode_loss,
 )
+from cosmos_robot.training.muon import Muon
 from cosmos_robot.training.prompt_mix import ModeShare, TextEncoder, draw_prompts, draw_windows
 from cosmos_robot.training.run_folder import RunFolder
 from cosmos_robot.training.schedule import Budget, LearningRate
@@ -249,9 +250,7 @@ def build_optimizers(transformer: Any, config: PostTraining) -> list[tuple[torch
         (torch.optim.AdamW(others, lr=peak, betas=(0.9, 0.99), weight_decay=config.weight_decay), peak)
     ]
     if config.muon_rate is not None:
-        muon = torch.optim.Muon(
-            matrices, lr=config.muon_rate, momentum=0.95, weight_decay=config.weight_decay, adjust_lr_fn="original"
-        )
+        muon = Muon(matrices, lr=config.muon_rate, weight_decay=config.weight_decay)
         optimizers.append((muon, config.muon_rate))
     return optimizers
 

@@ -9,7 +9,7 @@ from cosmos_robot.training.autoencoder import (
     AutoencoderForm,
     AutoencoderTraining,
     build_autoencoder,
-    foreground_weight,
+    error_weight,
     train_autoencoder,
 )
 from cosmos_robot.training.autoencoder_check import frame_psnr
@@ -61,9 +61,10 @@ def test_frames_become_pixels_and_come_back(source):
 def test_the_weight_is_on_what_is_not_background():
     pixels = torch.zeros(1, 3, 2, 16, 16)
     pixels[:, :, 1, 8, 8] = 1.0
-    weight = foreground_weight(pixels, torch.zeros(1, 3, 1, 16, 16), 5.0)
+    weight = error_weight(pixels, torch.zeros(1, 3, 1, 16, 16), 5.0, 7.0)
     assert weight[:, :, 0].max() == 1.0
-    assert weight[0, 0, 1, 8, 8] == weight[0, 0, 1, 6, 10] == 6.0
+    assert weight[0, 0, 1, 8, 8] == weight[0, 0, 1, 7, 9] == 13.0
+    assert weight[0, 0, 1, 6, 10] == 6.0
     assert weight[0, 0, 1, 8, 11] == 1.0
 
 
