@@ -4,6 +4,7 @@ First single frames, which are cheap, then clips with some single frames among t
 pixels that are not background, because the background is most of a frame and is learned at once.
 """
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -127,14 +128,14 @@ def train_autoencoder(
     """
     trainer = _Trainer(RunFolder(out), train, held_out, config, start)
     trainer.run()
-    vae = trainer.ema.module
-    if config.decoder_only:
-        vae.save_pretrained(out / "vae")
-        return vae
-    mean, std = latent_statistics(vae, train, config.clip_length)
-    vae.register_to_config(latents_mean=mean, latents_std=std)
-    vae.save_pretrained(out / "vae")
-    return vae
+    vae = trainer.vae
+    with trainer.ema.applied(vae):
+        averaged = copy.deepcopy(vae).eval()
+    if not config.decoder_only:
+        mean, std = latent_statistics(averaged, train, config.clip_length)
+        averaged.register_to_config(latents_mean=mean, latents_std=std)
+    averaged.save_pretrained(out / "vae")
+    return averaged
 
 
 class _Trainer:
@@ -207,22 +208,23 @@ class _Trainer:
         return float(loss.detach())
 
     def check(self, losses: list[float]) -> None:
-        vae = self.ema.module
+        with self.ema.applied(self.vae):
+            frames = psnr_of_clips(self.vae, self.held_out, length=1, clips=64)
+            clips = psnr_of_clips(self.vae, self.held_out, length=self.config.clip_length, clips=16)
         self.folder.log(
             step=self.step,
             elapsed=round(self.elapsed, 1),
             loss=float(np.mean(losses)) if losses else float("nan"),
             learning_rate=self.optimizers[0][0].param_groups[0]["lr"],
-            psnr_frames=psnr_of_clips(vae, self.held_out, length=1, clips=64),
-            psnr_clips=psnr_of_clips(vae, self.held_out, length=self.config.clip_length, clips=16),
+            psnr_frames=frames,
+            psnr_clips=clips,
         )
 
     def save(self) -> None:
         self.folder.save(
             {
                 "vae": self.vae.state_dict(),
-                "ema": self.ema.module.state_dict(),
-                "ema_updates": self.ema.updates,
+                "ema": self.ema.state(),
                 "optimizers": [optimizer.state_dict() for optimizer, _ in self.optimizers],
                 "step": self.step,
                 "elapsed": self.elapsed,
@@ -234,8 +236,7 @@ class _Trainer:
         if state is None:
             return
         self.vae.load_state_dict(state["vae"])
-        self.ema.module.load_state_dict(state["ema"])
-        self.ema.updates = state["ema_updates"]
+        self.ema.load(state["ema"])
         for (optimizer, _), saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.step, self.elapsed = state["step"], state["elapsed"]

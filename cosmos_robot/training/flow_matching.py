@@ -101,7 +101,7 @@ def mode_layout(mode: TrainingMode, latent_grid: tuple[int, int, int], rows: int
 def mode_loss(tower: GenerationTower, batch: ModeBatch, objective: FlowMatching, rng: np.random.Generator) -> ModeLoss:
     """Noise a batch, predict its velocities, and measure them."""
     layout, count = batch.layout, len(batch.latents)
-    sigma = objective.draw_sigmas(rng, count)
+    sigma = objective.draw_sigmas(rng, count).to(batch.latents.device)
     vision_noise = _noise(rng, batch.latents)
     vision = _mix(batch.latents, vision_noise, sigma)
     vision[:, :, : layout.clean_latent_frames] = batch.latents[:, :, : layout.clean_latent_frames]
@@ -126,7 +126,7 @@ def mode_loss(tower: GenerationTower, batch: ModeBatch, objective: FlowMatching,
 
 
 def _noise(rng: np.random.Generator, like: Tensor) -> Tensor:
-    return torch.from_numpy(rng.standard_normal(tuple(like.shape), dtype=np.float32))
+    return torch.from_numpy(rng.standard_normal(tuple(like.shape), dtype=np.float32)).to(like.device)
 
 
 def _mix(clean: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:

@@ -111,8 +111,8 @@ class PostTrainer:
         self._by_prompt = [np.flatnonzero(windows.prompt_ids == i) for i in range(len(windows.prompts))]
         self._resume()
 
-    def run(self) -> Any:
-        """Train to the end of the budget and return the averaged transformer."""
+    def run(self) -> None:
+        """Train to the end of the budget; the averaged weights are in `ema`."""
         config, began = self.config, time.monotonic() - self.elapsed
         saved = checked = time.monotonic()
         history: list[dict[str, float]] = []
@@ -133,7 +133,6 @@ class PostTrainer:
                     saved = time.monotonic()
         self.save()
         self._report()
-        return self.ema.module
 
     def take_step(self, spent: float) -> dict[str, float]:
         """Take one optimiser step with the share `spent` of the budget behind it; give its losses by name."""
@@ -157,9 +156,8 @@ class PostTrainer:
         """Save everything that the next run needs to go on."""
         self.folder.save(
             {
-                "transformer": self.transformer.state_dict(),
-                "ema": self.ema.module.state_dict(),
-                "ema_updates": self.ema.updates,
+                "trained": {n: p.detach() for n, p in self.transformer.named_parameters() if p.requires_grad},
+                "ema": self.ema.state(),
                 "optimizers": [optimizer.state_dict() for optimizer, _ in self.optimizers],
                 "step": self.step,
                 "elapsed": self.elapsed,
@@ -167,7 +165,7 @@ class PostTrainer:
         )
 
     def _losses(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        config, total, losses = self.config, torch.zeros(()), {}
+        config, total, losses = self.config, torch.zeros((), device=self.transformer.device), {}
         known: dict[tuple[int, ...], PromptKeys] = {}
         prompts = draw_prompts(self._by_prompt, config.prompts, rng)
         due = [share for share in config.modes if self.step % share.every == 0]
@@ -199,13 +197,14 @@ class PostTrainer:
         for ids in dict.fromkeys(tokens):
             if ids not in known:
                 known[ids] = self.understanding.compute(ids)
-        latents = torch.from_numpy(self.windows.latents[rows].astype(np.float32))
+        device = self.transformer.device
+        latents = torch.from_numpy(self.windows.latents[rows].astype(np.float32)).to(device)
         actions = self.windows.actions[rows]
         frames, height, width = latents.shape[2:]
         config = self.transformer.config
         layout = mode_layout(share.mode, (frames, height, width), actions.shape[1], int(config.latent_patch_size))
-        padded = torch.zeros(share.items, actions.shape[1], config.action_dim)
-        padded[..., : actions.shape[2]] = torch.from_numpy(actions)
+        padded = torch.zeros(share.items, actions.shape[1], config.action_dim, device=device)
+        padded[..., : actions.shape[2]] = torch.from_numpy(actions).to(device)
         return ModeBatch(
             layout=layout,
             latents=latents,
@@ -224,16 +223,16 @@ class PostTrainer:
 
     def _report(self) -> None:
         if self._check is not None:
-            figures = self._check(self.ema.module)
+            with self.ema.applied(self.transformer):
+                figures = self._check(self.transformer)
             self.folder.log(step=self.step, elapsed=round(self.elapsed, 1), **figures)
 
     def _resume(self) -> None:
         state = self.folder.load()
         if state is None:
             return
-        self.transformer.load_state_dict(state["transformer"])
-        self.ema.module.load_state_dict(state["ema"])
-        self.ema.updates = state["ema_updates"]
+        self.transformer.load_state_dict(state["trained"], strict=False)
+        self.ema.load(state["ema"])
         for (optimizer, _), saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.step, self.elapsed = state["step"], state["elapsed"]

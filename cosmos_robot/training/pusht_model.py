@@ -151,14 +151,15 @@ def make_checkpoint(folders: PushTFolders, settings: PushTTraining) -> None:
     polished = (folders.decoder / "vae").is_dir()
     vae = load_autoencoder(folders.decoder if polished else folders.autoencoder)
     trainer = pusht_trainer(folders, settings)
-    save_checkpoint(
-        folders.checkpoint,
-        transformer=trainer.ema.module.to(dtype),
-        vae=vae.to(dtype),
-        tokenizer=trainer.text.tokenizer,
-        flow_shift=settings.facts.shift or 1.0,
-        facts=settings.facts,
-    )
+    with trainer.ema.applied(trainer.transformer):
+        save_checkpoint(
+            folders.checkpoint,
+            transformer=trainer.transformer.to(dtype),
+            vae=vae.to(dtype),
+            tokenizer=trainer.text.tokenizer,
+            flow_shift=settings.facts.shift or 1.0,
+            facts=settings.facts,
+        )
 
 
 def pusht_trainer(

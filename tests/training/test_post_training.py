@@ -82,8 +82,19 @@ def test_training_goes_on_after_a_stop_as_if_there_had_been_none(tmp_path, text,
     parts = trainer(tmp_path / "parts", text, windows, 6, muon_rate=muon_rate)
     assert parts.step == 3
     parts.run()
-    for name, value in whole.ema.module.state_dict().items():
-        torch.testing.assert_close(parts.ema.module.state_dict()[name], value, atol=1e-6, rtol=1e-5)
+    for name, value in whole.ema.average.items():
+        torch.testing.assert_close(parts.ema.average[name], value, atol=1e-6, rtol=1e-5)
+
+
+def test_the_average_can_be_put_in_for_a_while(tmp_path, text, windows):
+    run = trainer(tmp_path, text, windows, 3)
+    run.run()
+    weight = run.transformer.proj_in.weight
+    own, average = weight.detach().clone(), run.ema.average["proj_in.weight"].clone()
+    assert not torch.equal(own, average)
+    with run.ema.applied(run.transformer):
+        torch.testing.assert_close(weight.detach(), average)
+    torch.testing.assert_close(weight.detach(), own)
 
 
 def test_both_towers_learn(tmp_path, text, windows):
