@@ -129,3 +129,21 @@ def test_memory_is_what_the_weights_take(checkpoint_folder, pipelines):
     pipeline = pipelines("nano")
     numbers = sum(p.numel() for part in (pipeline.transformer, pipeline.vae) for p in part.parameters())
     assert sum(header.bytes_at(torch.bfloat16) for header in headers) == 2 * numbers
+
+
+@pytest.mark.parametrize(
+    ("error", "message"), [("GatedRepoError", "accept its licence"), ("RepositoryNotFoundError", "check the name")]
+)
+def test_hub_refuses(monkeypatch, error, message):
+    """What the Hub answers cannot be had here; how its refusals are told can."""
+    import httpx
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    def refuse(*args, **options):
+        response = httpx.Response(403, request=httpx.Request("GET", "https://hub.example/nvidia/Cosmos3-Nano"))
+        raise getattr(errors, error)("refused", response=response)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises(CheckpointError, match=message):
+        find_checkpoint("nvidia/Cosmos3-Nano")
