@@ -6,7 +6,7 @@ export PYTHONNOUSERSITE := 1
 export HF_HUB_OFFLINE := 1
 export SDL_VIDEODRIVER := dummy
 
-.PHONY: setup test test-full check format clean
+.PHONY: setup demo test test-full check format clean
 
 setup: $(READY)
 
@@ -16,6 +16,9 @@ $(READY): pyproject.toml
 	test -x $(BIN)/python || $$UV venv --quiet --python 3.12 $(VENV); \
 	$$UV pip install --quiet --python $(BIN)/python --editable '.[all]'
 	@touch $@
+
+demo: $(READY)
+	$(BIN)/cosmos-robot demo
 
 test: $(READY)
 	$(BIN)/python -m pytest

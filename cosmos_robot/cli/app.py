@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from cosmos_robot.cli.boundary import SentenceGroup
+from cosmos_robot.cli.demo import demo
 from cosmos_robot.cli.domains import domains_app
 from cosmos_robot.cli.modes import forward_dynamics, inverse_dynamics, policy, rollout
 from cosmos_robot.cli.run import run
+from cosmos_robot.cli.train import train
 
 app = typer.Typer(
     name="cosmos-robot",
@@ -22,6 +24,8 @@ app.command("inverse-dynamics")(inverse_dynamics)
 app.command("policy")(policy)
 app.command("rollout")(rollout)
 app.command("run")(run)
+app.command("demo")(demo)
+app.command("train")(train)
 app.add_typer(domains_app, name="domains")
 
 

@@ -1,4 +1,4 @@
-"""Progress bars on standard error: the samples of a run, and the denoising steps of the present one."""
+"""Progress bars on standard error: the samples or stages of a run, and the denoising steps of the present one."""
 
 from types import TracebackType
 from typing import Self
@@ -19,9 +19,10 @@ class ProgressBars:
 
     Args:
         samples: how many samples there are; for one alone there is no bar of samples.
+        noun: what the bar of samples is called.
     """
 
-    def __init__(self, samples: int) -> None:
+    def __init__(self, samples: int, noun: str = "samples") -> None:
         console = Console(stderr=True)
         self._bars = Progress(
             TextColumn("{task.description}"),
@@ -33,7 +34,7 @@ class ProgressBars:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._samples = self._bars.add_task("samples", total=samples, visible=samples > 1)
+        self._samples = self._bars.add_task(noun, total=samples, visible=samples > 1)
         self._steps = self._bars.add_task("loading the checkpoint", total=None)
 
     def __enter__(self) -> Self:

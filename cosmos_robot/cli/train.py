@@ -1,0 +1,49 @@
+"""`cosmos-robot train`: post-trains a checkpoint on recorded episodes of a robot."""
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cosmos_robot.cli.settings import DeviceOption
+from cosmos_robot.errors import MissingDependencyError
+
+
+def train(
+    *,
+    checkpoint: Annotated[str, typer.Option(help="Folder or Hub id of the checkpoint to start from.")],
+    data: Annotated[Path, typer.Option(help="Folder of recordings: Push-T shards (pusht_*.npz).")],
+    domain: Annotated[str, typer.Option(help="Name or alias of a domain, or the path of a domain file.")],
+    out: Annotated[Path, typer.Option(help="Folder for the state, the metrics and the result.")],
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps in all, those before a stop included.")] = 2_000,
+    learning_rate: Annotated[float, typer.Option(help="Its peak.")] = 2e-4,
+    lora_rank: Annotated[
+        int | None, typer.Option(min=1, help="Train adapters of this rank.", show_default="the weights themselves")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of every batch.")] = 0,
+    device: DeviceOption = None,
+) -> None:
+    """Post-train a checkpoint on recorded episodes; run it again to go on after a stop.
+
+    All modes are trained at once. `metrics.jsonl` in the folder grows as it goes. The result is a whole checkpoint, or
+    with --lora-rank the adapters alone.
+    """
+    if lora_rank is not None and importlib.util.find_spec("peft") is None:
+        raise MissingDependencyError(
+            "--lora-rank needs peft, which is not installed; get it with pip install 'cosmos-robot[train]'."
+        )
+    from cosmos_robot.domains.registry import get_domain
+
+    robot = get_domain(domain)
+    from cosmos_robot.training.fine_tuning import FineTuning, Lora
+    from cosmos_robot.training.from_folders import train_from_folders
+    from cosmos_robot.training.post_training import PostTraining
+    from cosmos_robot.training.schedule import Budget, LearningRate
+
+    config = FineTuning(
+        training=PostTraining(budget=Budget(steps=steps), learning_rate=LearningRate(learning_rate), seed=seed),
+        lora=None if lora_rank is None else Lora(rank=lora_rank, alpha=2 * lora_rank),
+    )
+    result = train_from_folders(checkpoint, data, domain=robot, out=out, config=config, device=device)
+    typer.echo(f"wrote {result}")
