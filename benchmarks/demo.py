@@ -249,7 +249,7 @@ def table(figures: DemoFigures) -> list[tuple[str, str]]:
 
 
 def _reached(reached: bool) -> str:
-    return "reached" if reached else "not reached (10 px within 45 degrees)"
+    return "reached" if reached else "not reached"
 
 
 class _Clock:

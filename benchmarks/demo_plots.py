@@ -53,7 +53,9 @@ def plot_errors(
         above.set_ylabel("PSNR of the frame, dB")
         above.set_title("The learned simulator against the real one, frame by frame", loc="left", fontsize=13)
         found = position < NOT_FOUND_ERROR
-        below.plot(steps, np.where(found, position, np.nan), color=_LEARNED, linewidth=2, marker=".", label="pusher")
+        below.plot(
+            steps, np.where(found, position, np.nan), color=_LEARNED, linewidth=2, marker=".", label="learned model"
+        )
         below.set_ylabel("pusher's position error,\npx of a 96 px frame")
         below.set_xlabel("action (10 a second)")
         below.set_ylim(bottom=0, top=1.15 * max(2.0, float(position[found].max(initial=0.0))))
@@ -93,7 +95,7 @@ def plot_actions(path: Path, *, frame: Frames, true: FloatArray, read: FloatArra
             axes.set_ylabel(name)
             _mark_chunks(axes, len(true), chunk)
             if row == 0:
-                axes.set_title("Actions read back by inverse dynamics", loc="left", fontsize=13)
+                axes.set_title(f"Actions read back by inverse dynamics, {chunk} at once", loc="left", fontsize=13)
                 axes.tick_params(labelbottom=False)
             else:
                 axes.set_xlabel("action (10 a second)")

@@ -36,6 +36,7 @@ def demo(
     # gym-pusht draws with pygame, which asks for a display where it is not told that there is none.
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")  # pygame's own affair
     _require_extras()
     _require_checkpoint(checkpoint)
     from cosmos_robot.benchmarks.demo import STAGES, run_demo, table
@@ -53,9 +54,7 @@ def demo(
 def _require_extras() -> None:
     for package, extra in EXTRAS.items():
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # pygame's, about its own packaging
-                importlib.import_module(package)
+            importlib.import_module(package)
         except ImportError as error:
             raise MissingDependencyError(
                 f"the demo needs {package}, which is not installed; get it with pip install 'cosmos-robot[{extra}]'."

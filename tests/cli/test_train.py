@@ -1,0 +1,87 @@
+import importlib.util
+import json
+import shutil
+
+import pytest
+
+pytest.importorskip("gym_pusht", reason="the extra pusht")
+
+from cosmos_robot.domains.registry import get_domain
+from cosmos_robot.engine.checkpoint import load_checkpoint
+from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.training.pusht_recording import HELD_OUT_SEED, RecordingConfig, record
+from cosmos_robot.training.recorded_episodes import episodes_in
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recordings")
+    record(folder, RecordingConfig(episodes=2, steps=40, shard_episodes=2))
+    return folder
+
+
+@pytest.fixture
+def small_checkpoint(checkpoint_folder, tmp_path):
+    folder = shutil.copytree(checkpoint_folder, tmp_path / "start")
+    (folder / "cosmos_robot.json").write_text(json.dumps({"native_canvas": [96, 96], "domain_ids": [7]}))
+    return folder
+
+
+def test_episodes_come_in_pieces_with_a_prompt_each(recordings):
+    pieces = list(episodes_in(recordings, get_domain("pusht"), 16))
+    assert [len(piece.actions) for piece in pieces] == [32, 32]
+    assert all(len(piece.frames) == 33 for piece in pieces)
+    assert all(piece.prompt for piece in pieces)
+
+
+def test_held_out_episodes_are_refused(tmp_path):
+    record(tmp_path, RecordingConfig(episodes=1, steps=16, first_seed=HELD_OUT_SEED))
+    with pytest.raises(InvalidInputError, match="held out"):
+        list(episodes_in(tmp_path, get_domain("pusht"), 16))
+
+
+def arguments(checkpoint, recordings, *more, domain="pusht"):
+    return ("train", "--checkpoint", checkpoint, "--data", recordings, "--domain", domain, "--out", "run", *more)
+
+
+@pytest.mark.parametrize(
+    ("domain", "words"),
+    [("puhst", "pusht"), ("umi", "have 2 channels")],
+)
+def test_a_domain_that_does_not_fit_is_a_sentence(cosmos_robot, recordings, small_checkpoint, domain, words):
+    result = cosmos_robot(*arguments(small_checkpoint, recordings, domain=domain))
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_data_that_are_not_there_are_a_sentence(cosmos_robot, small_checkpoint, tmp_path):
+    result = cosmos_robot(*arguments(small_checkpoint, tmp_path / "nothing"))
+    assert result.exit_code == 2
+    assert "no recorded Push-T shards" in result.stderr
+
+
+def test_adapters_without_peft_name_the_extra(cosmos_robot, recordings, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "peft" else find(name, *more))
+    result = cosmos_robot(*arguments("start", recordings, "--lora-rank", 4))
+    assert result.exit_code == 2
+    assert "cosmos-robot[train]" in result.stderr
+
+
+@pytest.mark.slow
+def test_training_goes_on_and_gives_a_checkpoint(cosmos_robot, recordings, small_checkpoint, tmp_path):
+    for steps in (1, 2):
+        result = cosmos_robot(*arguments(small_checkpoint, recordings, "--steps", steps, "--device", "cpu"))
+        assert result.exit_code == 0, result.stderr
+    trained = load_checkpoint(tmp_path / "run" / "checkpoint", device="cpu")
+    assert trained.facts.domain_ids == (4, 7)
+    assert trained.facts.native_canvas == (96, 96)
+
+
+@pytest.mark.slow
+def test_adapters_are_written_alone(cosmos_robot, recordings, small_checkpoint, tmp_path):
+    pytest.importorskip("peft", reason="the extra train")
+    more = ("--steps", 1, "--lora-rank", 2, "--device", "cpu")
+    result = cosmos_robot(*arguments(small_checkpoint, recordings, *more))
+    assert result.exit_code == 0, result.stderr
+    assert list((tmp_path / "run" / "lora").glob("*.safetensors"))
