@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKLWan, Cosmos3OmniPipeline, Cosmos3OmniTransformer
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
-from cosmos_robot.engine.device import gigabytes, require_memory, resolve_device, resolve_dtype
+from cosmos_robot.engine.device import require_memory, resolve_device, resolve_dtype, say_bytes
 from cosmos_robot.engine.engine import Engine
 from cosmos_robot.engine.weights import ComponentHeader, read_json
 from cosmos_robot.errors import CheckpointError
@@ -99,7 +99,7 @@ def load_checkpoint(
     needed = sum(header.bytes_at(precision) for header in headers)
     require_memory(needed, where, what=f"checkpoint {source}")
     facts = CheckpointFacts.read(folder)
-    logger.info("loading %s: %s of weights on %s", source, gigabytes(needed), where)
+    logger.info("loading %s: %s of weights on %s", source, say_bytes(needed), where)
     pipeline = Cosmos3OmniPipeline.from_pretrained(
         folder,
         dtype=precision,

@@ -70,11 +70,11 @@ def require_memory(needed: int, device: torch.device, *, what: str) -> None:
     free = free_memory(device)
     if needed > free:
         raise DeviceError(
-            f"{what} takes {gigabytes(needed)} on {device}, where {gigabytes(free)} are free; "
+            f"{what} takes {say_bytes(needed)} on {device}, where {say_bytes(free)} are free; "
             f"use dtype='bfloat16', a smaller checkpoint or a device with more memory."
         )
 
 
-def gigabytes(count: int) -> str:
-    """Format bytes for a person."""
-    return f"{count / 1e9:.2f} GB"
+def say_bytes(count: int) -> str:
+    """Format a number of bytes for a person."""
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
