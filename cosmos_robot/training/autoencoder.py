@@ -21,7 +21,7 @@ from cosmos_robot.training.autoencoder_check import latent_statistics, psnr_of_c
 from cosmos_robot.training.autoencoder_forward import decode_latents, encode_moments
 from cosmos_robot.training.ema import Ema
 from cosmos_robot.training.muon import Muon
-from cosmos_robot.training.pusht_clips import ClipSource, to_pixels
+from cosmos_robot.training.pusht_clips import ClipSource, colour_bins, to_pixels
 from cosmos_robot.training.run_folder import RunFolder
 from cosmos_robot.training.schedule import Budget, LearningRate
 
@@ -51,6 +51,7 @@ class AutoencoderTraining:
         frames_until: share of the budget before which every step is one of single frames.
         frame_share: share of single-frame steps after that.
         foreground_weight: added to the weight 1 of the error at pixels that are not background.
+        rare_weight: added at pixels of a colour that is rare among them, by how rare it is.
         moving_weight: added where a pixel differs from the frame before: small things that move fast are lost first.
         kl_weight: of the divergence of the latents (mean over elements) from a unit Gaussian.
         clip_gradient: largest norm of the gradient.
@@ -74,6 +75,7 @@ class AutoencoderTraining:
     frames_until: float = 0.35
     frame_share: float = 0.25
     foreground_weight: float = 8.0
+    rare_weight: float = 40.0
     moving_weight: float = 16.0
     kl_weight: float = 1e-4
     clip_gradient: float = 1.0
@@ -184,10 +186,13 @@ class _Trainer:
         rng = np.random.default_rng([config.seed, self.step])
         single = spent < config.frames_until or rng.random() < config.frame_share
         batch, length = (config.frame_batch, 1) if single else (config.clip_batch, config.clip_length)
-        pixels = to_pixels(self.train.draw(rng, batch, length))
+        frames = self.train.draw(rng, batch, length)
+        pixels = to_pixels(frames)
         latent_shape = (batch, config.form.z_dim, (length + 3) // 4, pixels.shape[3] // 16, pixels.shape[4] // 16)
         noise = torch.from_numpy(rng.standard_normal(latent_shape, dtype=np.float32))
         weight = error_weight(pixels, self.background, config.foreground_weight, config.moving_weight)
+        rarity = torch.from_numpy(self.train.rarity[colour_bins(frames.numpy())]).unsqueeze(1)
+        weight = torch.where(weight > 1.0, weight + config.rare_weight * rarity, weight)
         factor = config.learning_rate.at(self.step, spent) / config.learning_rate.peak
         for optimizer, peak in self.optimizers:
             for group in optimizer.param_groups:

@@ -20,11 +20,14 @@ class ClipSource:
         frames: uint8 `[episodes, steps, H, W, 3]`.
         moved: float32 `[episodes, steps - 1]`: how far the T moved in each step, table pixels.
         background: uint8 `[H, W, 3]`: the median of many frames.
+        rarity: float32 `[4096]`: how rare a colour is among what is not background, 0 (the commonest) to 1, by the
+            upper four bits of red, green and blue.
     """
 
     frames: NDArray[np.uint8]
     moved: NDArray[np.float32]
     background: NDArray[np.uint8]
+    rarity: NDArray[np.float32]
 
     @classmethod
     def of(cls, episodes: Sequence[PushTRecording]) -> "ClipSource":
@@ -35,7 +38,8 @@ class ClipSource:
         moved = np.linalg.norm(np.diff(blocks[..., :2], axis=1), axis=-1) + turned
         rng = np.random.default_rng(0)
         some = frames[rng.integers(len(frames), size=301), rng.integers(frames.shape[1], size=301)]
-        return cls(frames, moved.astype(np.float32), np.median(some, axis=0).astype(np.uint8))
+        background = np.median(some, axis=0).astype(np.uint8)
+        return cls(frames, moved.astype(np.float32), background, colour_rarity(some, background))
 
     @classmethod
     def read(cls, folder: Path, max_episodes: int) -> "ClipSource":
@@ -60,6 +64,26 @@ class ClipSource:
             if not wants_motion or self.moved[episode, start : start + length - 1].sum() > 5.0:
                 break
         return self.frames[episode, start : start + length]
+
+
+def colour_rarity(frames: NDArray[np.uint8], background: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How rare each of 4096 coarse colours is in frames `[N, H, W, 3]`, as `ClipSource.rarity` holds it.
+
+    A colour that is 36 times as rare as the commonest one, or rarer, has 1: a small thing of its own colour counts for
+    as much as a large one, and so do edges.
+    """
+    differs = (np.abs(frames.astype(np.int16) - background) > 12).any(axis=-1)
+    counts = np.bincount(colour_bins(frames[differs]), minlength=4096).astype(np.float64)
+    rarer = np.sqrt(counts.max() / np.maximum(counts, 1.0))
+    rarity: NDArray[np.float32] = np.clip((rarer - 1.0) / 5.0, 0.0, 1.0).astype(np.float32)
+    return rarity
+
+
+def colour_bins(frames: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The coarse colour `[...]`, 0..4095, of frames `[..., 3]`."""
+    upper = frames.astype(np.int64) >> 4
+    bins: NDArray[np.int64] = upper[..., 0] * 256 + upper[..., 1] * 16 + upper[..., 2]
+    return bins
 
 
 def to_pixels(frames_BTHWC: Tensor) -> Tensor:

@@ -111,6 +111,30 @@ class PushTTraining:
     dtype: str = "bfloat16"
 
 
+def make_weights(
+    folders: PushTFolders,
+    settings: PushTTraining,
+    *,
+    workers: int = 1,
+    check: Callable[[Any], dict[str, float]] | None = None,
+) -> Path:
+    """Make the checkpoint from nothing, or from where an earlier call was stopped, and return its folder.
+
+    Args:
+        folders: where everything goes.
+        settings: of all stages.
+        workers: processes that record.
+        check: called with the averaged transformer now and then; what it returns goes into the metrics.
+    """
+    record_episodes(folders, settings, workers)
+    make_autoencoder(folders, settings)
+    make_windows(folders, settings)
+    make_transformer(folders, settings, check)
+    polish_decoder(folders, settings)
+    make_checkpoint(folders, settings)
+    return folders.checkpoint
+
+
 def record_episodes(folders: PushTFolders, settings: PushTTraining, workers: int = 1) -> None:
     """Record the training and the held-out episodes."""
     record(folders.recordings, settings.recordings, workers)

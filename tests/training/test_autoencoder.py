@@ -14,7 +14,7 @@ from cosmos_robot.training.autoencoder import (
 )
 from cosmos_robot.training.autoencoder_check import frame_psnr
 from cosmos_robot.training.autoencoder_forward import decode_latents, encode_moments
-from cosmos_robot.training.pusht_clips import ClipSource, to_frames, to_pixels
+from cosmos_robot.training.pusht_clips import ClipSource, colour_bins, colour_rarity, to_frames, to_pixels
 from cosmos_robot.training.schedule import Budget, LearningRate
 
 FORM = AutoencoderForm(base_dim=4, decoder_base_dim=4, z_dim=4, dim_mult=(1, 1, 2, 2))
@@ -39,7 +39,8 @@ def source():
             x = (step + 4 * episode) % 24
             frames[episode, step, 8:16, x : x + 8] = (30, 60, 200)
     moved = rng.uniform(0, 4, (3, 19)).astype(np.float32)
-    return ClipSource(frames, moved, np.full((32, 32, 3), 240, dtype=np.uint8))
+    background = np.full((32, 32, 3), 240, dtype=np.uint8)
+    return ClipSource(frames, moved, background, colour_rarity(frames[0], background))
 
 
 @pytest.mark.parametrize("frames", [1, 5, 17])
@@ -66,6 +67,16 @@ def test_the_weight_is_on_what_is_not_background():
     assert weight[0, 0, 1, 8, 8] == weight[0, 0, 1, 7, 9] == 13.0
     assert weight[0, 0, 1, 6, 10] == 6.0
     assert weight[0, 0, 1, 8, 11] == 1.0
+
+
+def test_a_small_thing_of_its_own_colour_is_rare():
+    background = np.zeros((16, 16, 3), dtype=np.uint8)
+    frames = np.repeat(background[None], 4, axis=0)
+    frames[:, :12] = 100
+    frames[:, 14, 14] = (200, 0, 0)
+    rarity = colour_rarity(frames, background)
+    assert rarity[colour_bins(frames[0, 0, 0])] == 0.0
+    assert rarity[colour_bins(frames[0, 14, 14])] == 1.0
 
 
 def test_psnr():
