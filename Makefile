@@ -6,7 +6,7 @@ export PYTHONNOUSERSITE := 1
 export HF_HUB_OFFLINE := 1
 export SDL_VIDEODRIVER := dummy
 
-.PHONY: setup demo test test-full check format clean
+.PHONY: setup demo weights test test-full check format clean
 
 setup: $(READY)
 
@@ -19,6 +19,10 @@ $(READY): pyproject.toml
 
 demo: $(READY)
 	$(BIN)/cosmos-robot demo
+
+# The embedded model from nothing; hours on two cores. Stopped, it goes on where it was.
+weights: $(READY)
+	$(BIN)/python -m cosmos_robot.benchmarks.pusht_weights --install
 
 test: $(READY)
 	$(BIN)/python -m pytest
