@@ -20,6 +20,8 @@ from cosmos_robot.types import Frames
 MIN_WAY = 10.0 * 512.0 / 96.0
 """How far the T must move, in table pixels."""
 MAX_ANGLE = np.pi / 4
+_CLEAR = 100.0
+"""From this distance of the centres on pusher and T do not touch, table pixels."""
 
 type Choice = Callable[[list[Frames], list[str], int], list[NDArray[np.float32]]]
 """From frames, prompts and the number of the chunk to the actions `[16, 2]` (table pixels) of each item."""
@@ -49,14 +51,24 @@ class PolicyScore:
 
 
 def push_tasks(count: int = 100) -> list[PushTask]:
-    """The fixed list: held-out starts, the directions in turn; where there is no room the opposite direction."""
-    tasks = []
-    for i in range(count):
-        seed, name = HELD_OUT_SEED + 10_000 + i, DIRECTIONS[i % len(DIRECTIONS)]
-        end = _start_of_block(seed) + 80.0 * direction_vector(name)
-        if np.any(end < 40.0) or np.any(end > 472.0):
-            name = DIRECTIONS[(i + 4) % len(DIRECTIONS)]
-        tasks.append(PushTask(seed, name))
+    """The fixed list: held-out starts in which the pusher stands clear of the T, the directions in turn.
+
+    Where the T has no room in a direction the opposite one is asked for.
+    """
+    env = open_simulator()
+    tasks: list[PushTask] = []
+    seed = HELD_OUT_SEED + 10_000
+    while len(tasks) < count:
+        _, info = env.reset(seed=seed)
+        centre = block_centre(info["block_pose"])
+        if np.linalg.norm(info["pos_agent"] - centre) >= _CLEAR:
+            name = DIRECTIONS[len(tasks) % len(DIRECTIONS)]
+            end = centre + 80.0 * direction_vector(name)
+            if np.any(end < 40.0) or np.any(end > 472.0):
+                name = DIRECTIONS[(len(tasks) + 4) % len(DIRECTIONS)]
+            tasks.append(PushTask(seed, name))
+        seed += 1
+    env.close()
     return tasks
 
 
@@ -124,10 +136,3 @@ def _run(choose: Choice, tasks: Sequence[PushTask], chunks: int) -> list[NDArray
     for env in envs:
         env.close()
     return [end - start for start, end in zip(starts, ends, strict=True)]
-
-
-def _start_of_block(seed: int) -> NDArray[np.float64]:
-    env = open_simulator()
-    _, info = env.reset(seed=seed)
-    env.close()
-    return block_centre(info["block_pose"])
