@@ -1,5 +1,6 @@
 """One language-conditioned policy run in the real simulator: told where to push the T, it looks, acts, looks again."""
 
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,30 +64,29 @@ def run_policy(
     Raises:
         UnsupportedModeError: if the model gives no frames with its policy.
     """
-    env = open_simulator()
-    observation, info = env.reset(seed=environment_seed)
-    centres = [block_centre(info["block_pose"])]
-    direction = direction_name(np.full(2, TABLE_SIZE / 2) - centres[0])
-    frames, imagined, actions = [observation["pixels"]], [], []
-    for chunk in range(chunks):
-        answer = model.policy(
-            frames[-1],
-            prompt=push_prompt(direction),
-            domain="pusht",
-            seed=seed + 1000 * chunk,
-            num_steps=num_steps,
-            return_frames=True,
-            progress=_part(progress, chunk, chunks),
-        )
-        if answer.frames is None:
-            raise UnsupportedModeError("the demo shows what a policy imagines; this world model gives no frames.")
-        imagined.append(answer.frames if chunk == 0 else answer.frames[1:])
-        for action in np.clip(answer.actions, 0.0, TABLE_SIZE):
-            actions.append(action)
-            observation, _, _, _, info = env.step(action.astype(np.float64))
-            frames.append(observation["pixels"])
-            centres.append(block_centre(info["block_pose"]))
-    env.close()
+    with closing(open_simulator()) as env:
+        observation, info = env.reset(seed=environment_seed)
+        centres = [block_centre(info["block_pose"])]
+        direction = direction_name(np.full(2, TABLE_SIZE / 2) - centres[0])
+        frames, imagined, actions = [observation["pixels"]], [], []
+        for chunk in range(chunks):
+            answer = model.policy(
+                frames[-1],
+                prompt=push_prompt(direction),
+                domain="pusht",
+                seed=seed + 1000 * chunk,
+                num_steps=num_steps,
+                return_frames=True,
+                progress=_part(progress, chunk, chunks),
+            )
+            if answer.frames is None:
+                raise UnsupportedModeError("the demo shows what a policy imagines; this world model gives no frames.")
+            imagined.append(answer.frames if chunk == 0 else answer.frames[1:])
+            for action in np.clip(answer.actions, 0.0, TABLE_SIZE):
+                actions.append(action)
+                observation, _, _, _, info = env.step(action.astype(np.float64))
+                frames.append(observation["pixels"])
+                centres.append(block_centre(info["block_pose"]))
     return PolicyRun(
         environment_seed,
         push_prompt(direction),
