@@ -13,16 +13,10 @@ import torch
 import typer
 from diffusers import AutoencoderKLWan, Cosmos3OmniPipeline, Cosmos3OmniTransformer, UniPCMultistepScheduler
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
 
 from cosmos_robot.domains.caption import action_caption
 from cosmos_robot.domains.view_points import VIEW_SENTENCES
-
-CHAT_TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
-    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-"""The shape of Qwen's template, without tools."""
+from cosmos_robot.training.tokenizer import with_chat_template
 
 
 @dataclass(frozen=True)
@@ -136,7 +130,7 @@ class RandomCheckpoint:
         )
 
 
-def caption_tokenizer() -> PreTrainedTokenizerFast:
+def caption_tokenizer() -> Any:
     """Build a tokenizer that cuts an action caption into about as many tokens as Qwen's does (three bytes a token).
 
     What the understanding tower costs goes by that number. Any other text is cut into bytes.
@@ -151,13 +145,7 @@ def caption_tokenizer() -> PreTrainedTokenizerFast:
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=380, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(captions, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        additional_special_tokens=["<|im_start|>", "<|vision_start|>", "<|vision_end|>"],
-        chat_template=CHAT_TEMPLATE,
-    )
+    return with_chat_template(tokenizer)
 
 
 @torch.no_grad()

@@ -31,7 +31,6 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 1_400) -> Any:
         A `transformers.PreTrainedTokenizerFast` whose end of sequence is `<|im_end|>`.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -48,6 +47,16 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 1_400) -> Any:
         show_progress=False,
     )
     tokenizer.train_from_iterator(list(texts), trainer)
+    return with_chat_template(tokenizer)
+
+
+def with_chat_template(tokenizer: Any) -> Any:
+    """Wrap a `tokenizers.Tokenizer` as the `PreTrainedTokenizerFast` that Cosmos 3 checkpoints carry.
+
+    Its special tokens and chat template are Qwen's; `<|im_end|>` ends the sequence.
+    """
+    from transformers import PreTrainedTokenizerFast
+
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",
