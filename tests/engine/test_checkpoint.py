@@ -35,6 +35,16 @@ def test_loads_shards(copy, pipelines):
         check_checkpoint(copy)
 
 
+def test_published_index_with_components_that_actions_do_not_need(copy):
+    """Nano's index names a sound tokenizer and a safety checker; neither is loaded, so neither need be there."""
+    index = json.loads((copy / "model_index.json").read_text())
+    index["sound_tokenizer"] = ["diffusers", "Cosmos3AVAEAudioTokenizer"]
+    index["safety_checker"] = ["cosmos_guardrail", "CosmosSafetyChecker"]
+    index["enable_safety_checker"] = True
+    (copy / "model_index.json").write_text(json.dumps(index))
+    assert load_checkpoint(copy, device="cpu").engine.action_dim == 64
+
+
 @pytest.mark.parametrize("component", ["transformer", "vae", "scheduler", "text_tokenizer"])
 def test_missing_component(copy, component):
     shutil.rmtree(copy / component)
