@@ -28,6 +28,10 @@ class MediaError(InvalidInputError):
     """An image or a video that is empty, of the wrong shape, or does not decode."""
 
 
+class EpisodeError(InvalidInputError):
+    """Recorded data that is damaged or incomplete; the message names file, episode and, where there is one, frame."""
+
+
 class CheckpointError(CosmosRobotError):
     """A checkpoint that is not there, is not whole, or has not what the mode needs."""
 
