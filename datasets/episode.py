@@ -140,6 +140,10 @@ class Episodes(Sequence[Episode], ABC):
     def close(self) -> None:
         """Close all files; calling it again does nothing. Episodes open them again when they are asked."""
 
+    def lengths(self) -> NDArray[np.int64]:
+        """Time steps of every episode, `[len(self)]`; a reader that has a table of them gives that instead."""
+        return np.fromiter((len(episode) for episode in self), dtype=np.int64, count=len(self))
+
     @overload
     def __getitem__(self, index: int) -> Episode: ...
     @overload
@@ -170,9 +174,14 @@ class _Selection(Sequence[Episode]):
 
     def __init__(self, episodes: Episodes, positions: range) -> None:
         self._episodes, self._positions = episodes, positions
+        self.source, self.fps = episodes.source, episodes.fps
 
     def __len__(self) -> int:
         return len(self._positions)
+
+    def lengths(self) -> NDArray[np.int64]:
+        """Time steps of every episode, `[len(self)]`."""
+        return self._episodes.lengths()[self._positions.start : self._positions.stop : self._positions.step]
 
     @overload
     def __getitem__(self, index: int) -> Episode: ...
