@@ -5,7 +5,7 @@ It knows tensors and integers: no robot, no file, no HTTP. What makes it quick i
 (`sampler`), only the frames that condition are encoded and only what was asked for is decoded (`autoencoder`).
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -14,12 +14,15 @@ import torch
 from torch import Tensor
 
 from cosmos_robot.engine.autoencoder import Autoencoder, to_float, to_uint8
-from cosmos_robot.engine.generation import GenerationTower
+from cosmos_robot.engine.batching import batches, counter
+from cosmos_robot.engine.denoising import Guidance, Start, denoise
+from cosmos_robot.engine.generation import GenerationTower, Latents
 from cosmos_robot.engine.layout import SequenceLayout
 from cosmos_robot.engine.noise import draw_noise
 from cosmos_robot.engine.prompt import tokenize
-from cosmos_robot.engine.sampler import SamplerState, Schedule, build_schedule
-from cosmos_robot.engine.understanding import PromptKeys, UnderstandingTower
+from cosmos_robot.engine.sampler import Schedule, build_distilled_schedule, build_schedule
+from cosmos_robot.engine.sound import SoundTokenizer
+from cosmos_robot.engine.understanding import UnderstandingTower
 from cosmos_robot.errors import InvalidInputError, UnsupportedModeError
 from cosmos_robot.types import FloatArray, ModelInput, Prediction, Progress
 
@@ -32,7 +35,10 @@ class Engine:
         vae: `AutoencoderKLWan`.
         tokenizer: with a chat template.
         scheduler: `UniPCMultistepScheduler`; only its configuration is read.
+        sound_tokenizer: `Cosmos3AVAEAudioTokenizer`, or None for a checkpoint without sound.
         native_flow: the checkpoint's `use_native_flow_schedule`.
+        distilled_sigmas: noise levels of a distilled checkpoint; empty for all others.
+        use_system_prompt: the checkpoint's `default_use_system_prompt`, for the modes without actions.
         max_batch: items of one forward pass; more are generated in several.
     """
 
@@ -43,17 +49,24 @@ class Engine:
         vae: Any,
         tokenizer: Any,
         scheduler: Any,
+        sound_tokenizer: Any = None,
         native_flow: bool = False,
+        distilled_sigmas: Sequence[float] = (),
+        use_system_prompt: bool = True,
         max_batch: int = 16,
     ) -> None:
         self.transformer = transformer
         self.max_batch = max_batch
         self.native_flow = native_flow
+        self.distilled_sigmas = tuple(distilled_sigmas)
+        self.use_system_prompt = use_system_prompt
+        has_sound = sound_tokenizer is not None and transformer.config.sound_gen
+        self.sound = SoundTokenizer(sound_tokenizer) if has_sound else None
         self.autoencoder = Autoencoder(vae)
         self.understanding = UnderstandingTower(transformer)
         self.generation = GenerationTower(transformer)
         self._scheduler_config = scheduler.config
-        self._schedule = lru_cache(maxsize=64)(self._build_schedule)
+        self.schedule = lru_cache(maxsize=64)(self._build_schedule)
         self._token_ids = lru_cache(maxsize=256)(partial(tokenize, tokenizer))
 
     @classmethod
@@ -64,7 +77,9 @@ class Engine:
             vae=pipeline.vae,
             tokenizer=pipeline.text_tokenizer,
             scheduler=pipeline.scheduler,
+            sound_tokenizer=pipeline.sound_tokenizer,
             native_flow=bool(pipeline.config.use_native_flow_schedule),
+            use_system_prompt=bool(pipeline.config.default_use_system_prompt),
             **options,
         )
 
@@ -105,18 +120,12 @@ class Engine:
         """
         for request in requests:
             self._check(request)
-        batches = self._batches(requests)
-        total = sum(requests[batch[0]].num_steps for batch in batches)
-        done = 0
+        kinds = [(self._layout(r), r.num_steps, r.guidance, r.shift, r.canvas.padded) for r in requests]
+        lengths = [len(self._tokens(request, request.prompt)) for request in requests]
+        cut = batches(kinds, lengths, self.max_batch)
+        step_done = counter(progress, sum(requests[batch[0]].num_steps for batch in cut))
         answers: dict[int, Prediction] = {}
-
-        def step_done() -> None:
-            nonlocal done
-            done += 1
-            if progress is not None:
-                progress(done, total)
-
-        for batch in batches:
+        for batch in cut:
             predictions = self._generate_batch([requests[i] for i in batch], step_done, as_float)
             answers.update(zip(batch, predictions, strict=True))
         return [answers[i] for i in range(len(requests))]
@@ -131,35 +140,31 @@ class Engine:
         """
         first = requests[0]
         layout = self._layout(first)
-        schedule = self._schedule(first.num_steps, first.shift)
-        prompts, guided = self._prompts(requests), first.guidance != 1.0
-        repeats = 2 if guided else 1
-        context = self.generation.prepare(
-            layout,
-            prompts,
-            fps=[request.fps for request in requests] * repeats,
-            domain_ids=[request.domain_id for request in requests] * repeats,
-        )
-        times = self.generation.time_embeddings(torch.tensor(schedule.timesteps))
         vision, action, channel_mask = self._initial(requests, layout)
-        vision_state = SamplerState.start(vision, schedule.order)
-        action_state = SamplerState.start(action, schedule.order)
-        for time, coefficients in zip(times, schedule.steps, strict=True):
-            velocities = self.generation(
-                context,
-                vision_state.sample.repeat(repeats, 1, 1, 1, 1),
-                action_state.sample.repeat(repeats, 1, 1),
-                time,
-            )
-            vision_velocity, action_velocity = (_guide(v, first.guidance) for v in velocities)
-            if vision_velocity is not None:
-                vision_state = vision_state.step(vision_velocity, coefficients)
-            if action_velocity is not None:
-                action_state = action_state.step(action_velocity * channel_mask, coefficients)
-            step_done()
-        return vision_state.sample, action_state.sample
+        start = Start(
+            layout=layout,
+            latents=Latents(vision, action=action),
+            prompts=[self.understanding(self._tokens(request, request.prompt)) for request in requests],
+            fps=[request.fps for request in requests],
+            domain_ids=[request.domain_id for request in requests],
+            guidance=self._guidance(requests),
+            action_mask=channel_mask,
+        )
+        clean = denoise(self.generation, start, self.schedule(first.num_steps, first.shift), step_done)
+        if clean.vision is None or clean.action is None:
+            raise ValueError("an action mode has vision and actions.")
+        return clean.vision, clean.action
+
+    def token_ids(self, prompt: str, *, use_system_prompt: bool, image: bool = False) -> tuple[int, ...]:
+        """Token ids of a finished prompt; see `tokenize`."""
+        return self._token_ids(prompt, use_system_prompt=use_system_prompt, image=image)
 
     def _check(self, request: ModelInput) -> None:
+        if self.distilled_sigmas:
+            raise UnsupportedModeError(
+                f"this checkpoint is distilled for images and videos and cannot do {request.mode}; "
+                f"load one that is not, such as nvidia/Cosmos3-Nano."
+            )
         if self.action_dim is None:
             raise UnsupportedModeError(
                 f"this checkpoint has no action heads, so it cannot do {request.mode}; "
@@ -178,24 +183,6 @@ class Engine:
                 f"the canvas is in cells of {request.canvas.multiple} pixels, "
                 f"this checkpoint's autoencoder in cells of {self.autoencoder.spatial_factor}."
             )
-
-    def _batches(self, requests: Sequence[ModelInput]) -> list[list[int]]:
-        """Indices of the requests that share a forward pass; equally long prompts stand side by side."""
-        kinds: dict[Hashable, list[int]] = {}
-        for index, request in enumerate(requests):
-            kind = (
-                self._layout(request),
-                request.num_steps,
-                request.guidance,
-                request.shift,
-                request.canvas.padded,
-            )
-            kinds.setdefault(kind, []).append(index)
-        batches = []
-        for members in kinds.values():
-            members.sort(key=lambda i: len(self._tokens(requests[i], requests[i].prompt)))
-            batches += [members[k : k + self.max_batch] for k in range(0, len(members), self.max_batch)]
-        return batches
 
     def _generate_batch(
         self, requests: list[ModelInput], step_done: Callable[[], None], as_float: bool
@@ -216,17 +203,18 @@ class Engine:
         return SequenceLayout.of(request, patch_size=int(self.transformer.config.latent_patch_size))
 
     def _build_schedule(self, num_steps: int, shift: float | None) -> Schedule:
+        if self.distilled_sigmas:
+            return build_distilled_schedule(self._scheduler_config, self.distilled_sigmas)
         return build_schedule(self._scheduler_config, num_steps, shift=shift, native_flow=self.native_flow)
 
     def _tokens(self, request: ModelInput, prompt: str) -> tuple[int, ...]:
-        return self._token_ids(prompt, use_system_prompt=request.use_system_prompt)
+        return self.token_ids(prompt, use_system_prompt=request.use_system_prompt)
 
-    def _prompts(self, requests: list[ModelInput]) -> list[PromptKeys]:
-        """The prompts' keys; with guidance the unconditional ones follow, for one pass over both."""
-        prompts = [self.understanding(self._tokens(request, request.prompt)) for request in requests]
-        if requests[0].guidance != 1.0:
-            prompts += [self.understanding(self._tokens(r, r.negative_prompt)) for r in requests]
-        return prompts
+    def _guidance(self, requests: list[ModelInput]) -> Guidance | None:
+        if requests[0].guidance == 1.0:
+            return None
+        negative = [self.understanding(self._tokens(r, r.negative_prompt)) for r in requests]
+        return Guidance(requests[0].guidance, negative)
 
     def _initial(self, requests: list[ModelInput], layout: SequenceLayout) -> tuple[Tensor, Tensor, Tensor]:
         """Initial latents, the given parts in place, and the mask of the action channels that mean something."""
@@ -247,17 +235,6 @@ class Engine:
             rows = np.stack([rows for rows in given if rows is not None])
             action[:, : layout.clean_action_rows] = torch.from_numpy(rows).to(self.device)
         return vision, action * mask, mask
-
-
-def _guide(velocity: Tensor | None, guidance: float) -> Tensor | None:
-    """Classifier-free guidance over a batch whose second half is unconditional."""
-    if velocity is None:
-        return None
-    velocity = velocity.float()
-    if guidance == 1.0:
-        return velocity
-    conditional, unconditional = velocity.chunk(2)
-    return unconditional + guidance * (conditional - unconditional)
 
 
 def _given_actions(request: ModelInput) -> FloatArray | None:

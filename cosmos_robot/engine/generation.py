@@ -3,10 +3,11 @@
 The same modules as in diffusers' forward, on a batch axis and without what the step does not need: no text, no index
 packing, no host reads. Everything that stays the same from step to step is put into a `GenerationContext` beforehand.
 
-Shape letters: B items, N generation tokens, V vision tokens, A action rows, C latent channels, D action channels,
-L prompt tokens, H hidden size.
+Shape letters: B items, N generation tokens, V vision tokens, S sound frames, A action rows, C latent channels, D action
+channels, L prompt tokens, H hidden size.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -19,6 +20,25 @@ from torch import Tensor
 from cosmos_robot.engine.layout import PositionConfig, SequenceLayout
 from cosmos_robot.engine.rotary import Rotary, rotate
 from cosmos_robot.engine.understanding import PromptKeys
+
+
+@dataclass(frozen=True, eq=False)
+class Latents:
+    """One tensor for each modality of a batch: latents, or their velocities.
+
+    Attributes:
+        vision: `[B, C, T, H, W]`; as a velocity None where the mode does not generate it, as are the following.
+        sound: `[B, C, S]`, or None.
+        action: `[B, A, D]` in model space, zero-padded, or None.
+    """
+
+    vision: Tensor | None
+    sound: Tensor | None = None
+    action: Tensor | None = None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Latents":
+        """Change each tensor that is there."""
+        return Latents(*(None if t is None else change(t) for t in (self.vision, self.sound, self.action)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +98,7 @@ class GenerationTower:
             base_fps=float(config.base_fps),
             fps_modulation=config.enable_fps_modulation,
             reset_spatial=config.unified_3d_mrope_reset_spatial_ids,
+            sound_fps=float(config.sound_latent_fps),
         )
 
     @property
@@ -120,42 +141,50 @@ class GenerationTower:
         embedded: Tensor = model.time_embedder(model.time_proj(scaled).to(dtype))
         return embedded.to(self.dtype)
 
-    def __call__(
-        self, context: GenerationContext, vision_BCTHW: Tensor, action_BAD: Tensor | None, time: Tensor
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def __call__(self, context: GenerationContext, latents: Latents, time: Tensor) -> Latents:
         """Predict the velocities of one denoising step.
 
         Args:
             context: from `prepare`.
-            vision_BCTHW: latents, clean frames included.
-            action_BAD: action rows in model space, zero-padded, or None.
+            latents: clean parts included.
             time: the step's embedding: `[H]`, or `[B, 1, H]` where the items are at different times.
 
         Returns:
             Velocities in the latents' shapes, 0 at clean positions; None for what the mode does not generate.
         """
         model, layout = self._transformer, context.layout
-        tokens = self._embed(context, vision_BCTHW, action_BAD) + time * context.noisy
+        tokens = self._embed(context, latents) + time * context.noisy
         for index, layer in enumerate(model.layers):
             tokens = _decoder_layer(layer, index, tokens, context)
         tokens = model.norm_moe_gen(tokens)
-        vision = action = None
+        vision_tokens, sound_tokens, action_tokens = tokens.split(
+            [layout.vision_tokens, layout.sound_frames, layout.action_rows], dim=1
+        )
+        vision = sound = action = None
         if layout.generates_vision:
-            vision = self._unpatchify(model.proj_out(tokens[:, : layout.vision_tokens]), layout)
+            vision = self._unpatchify(model.proj_out(vision_tokens), layout)
             vision[:, :, : layout.clean_latent_frames] = 0
+            for frame in layout.clean_later_frames:
+                vision[:, :, frame] = 0
+        if layout.sound_frames:
+            sound = model.audio_proj_out(sound_tokens).transpose(1, 2)
         if layout.generates_actions and context.heads is not None:
-            rows = tokens[:, layout.vision_tokens :]
-            action = torch.matmul(rows, context.heads.weight_out) + context.heads.bias_out
+            action = torch.matmul(action_tokens, context.heads.weight_out) + context.heads.bias_out
             action[:, : layout.clean_action_rows] = 0
-        return vision, action
+        return Latents(vision, sound, action)
 
-    def _embed(self, context: GenerationContext, vision_BCTHW: Tensor, action_BAD: Tensor | None) -> Tensor:
+    def _embed(self, context: GenerationContext, latents: Latents) -> Tensor:
         model = self._transformer
-        tokens: Tensor = model.proj_in(self._patchify(vision_BCTHW.to(self.dtype)))
-        if context.heads is None or action_BAD is None:
-            return tokens
-        rows = torch.matmul(action_BAD.to(self.dtype), context.heads.weight_in) + context.heads.bias_in
-        return torch.cat([tokens, rows + model.action_modality_embed], dim=1)
+        if latents.vision is None:
+            raise ValueError("every mode has vision tokens.")
+        tokens: list[Tensor] = [model.proj_in(self._patchify(latents.vision.to(self.dtype)))]
+        if latents.sound is not None:
+            frames = model.audio_proj_in(latents.sound.transpose(1, 2).to(self.dtype))
+            tokens.append(frames + model.audio_modality_embed)
+        if context.heads is not None and latents.action is not None:
+            rows = torch.matmul(latents.action.to(self.dtype), context.heads.weight_in) + context.heads.bias_in
+            tokens.append(rows + model.action_modality_embed)
+        return tokens[0] if len(tokens) == 1 else torch.cat(tokens, dim=1)
 
     def _patchify(self, latents_BCTHW: Tensor) -> Tensor:
         p = self._transformer.config.latent_patch_size

@@ -1,8 +1,9 @@
 """The sequence that the generation tower reads: which tokens stand where, at which positions, clean or noisy.
 
-The joint sequence of Cosmos 3 is `[text | vision | action]`. The text is the understanding tower's; what is laid out
-here follows it. Positions are diffusers' own (`get_3d_mrope_ids_vae_tokens`): height and width start at 0, time starts
-a margin after the text and runs in units of 24 frames a second, so that action `i` lines up with video frame `i + 1`.
+The joint sequence of Cosmos 3 is `[text | vision | sound | action]`. The text is the understanding tower's; what is laid
+out here follows it. Positions are diffusers' own (`get_3d_mrope_ids_vae_tokens`): height and width start at 0, time starts
+a margin after the text and runs in units of 24 frames a second, so that action `i` lines up with video frame `i + 1`, and
+a sound frame with the video frame that is seen while it is heard.
 """
 
 import math
@@ -26,6 +27,8 @@ class SequenceLayout:
         latent_grid: (T, H, W) of the vision latent.
         patch_size: latent cells along each side of one vision token.
         clean_latent_frames: the leading latent frames that are given; the rest is noise.
+        clean_later_frames: indices of given latent frames behind those, as video-to-video may name them.
+        sound_frames: sound tokens, 0 for a silent mode; all of them are noise.
         action_rows: action tokens, 0 for a mode without actions.
         clean_action_rows: the leading action tokens that are given.
         action_offset: video frame of action row 0: 1, or 0 where row 0 is the initial state.
@@ -34,6 +37,8 @@ class SequenceLayout:
     latent_grid: tuple[int, int, int]
     patch_size: int
     clean_latent_frames: int
+    clean_later_frames: tuple[int, ...] = ()
+    sound_frames: int = 0
     action_rows: int = 0
     clean_action_rows: int = 0
     action_offset: int = 1
@@ -67,12 +72,17 @@ class SequenceLayout:
     @property
     def length(self) -> int:
         """Number of generation tokens."""
-        return self.vision_tokens + self.action_rows
+        return self.vision_tokens + self.sound_frames + self.action_rows
+
+    @property
+    def clean_frames(self) -> tuple[int, ...]:
+        """Indices of the latent frames that are given."""
+        return (*range(self.clean_latent_frames), *self.clean_later_frames)
 
     @property
     def generates_vision(self) -> bool:
         """Whether any latent frame is noise."""
-        return self.clean_latent_frames < self.latent_grid[0]
+        return len(self.clean_frames) < self.latent_grid[0]
 
     @property
     def generates_actions(self) -> bool:
@@ -81,36 +91,40 @@ class SequenceLayout:
 
     def noisy_tokens(self) -> Tensor:
         """Mask of the noisy generation tokens: bool `[length]`."""
-        tokens_per_frame = self.patch_grid[1] * self.patch_grid[2]
-        vision = torch.arange(self.vision_tokens) >= self.clean_latent_frames * tokens_per_frame
+        frames = torch.ones(self.latent_grid[0], dtype=torch.bool)
+        frames[list(self.clean_frames)] = False
+        vision = frames.repeat_interleave(self.patch_grid[1] * self.patch_grid[2])
+        sound = torch.ones(self.sound_frames, dtype=torch.bool)
         action = torch.arange(self.action_rows) >= self.clean_action_rows
-        return torch.cat([vision, action])
+        return torch.cat([vision, sound, action])
 
     def positions(self, *, prompt_length: int, fps: float, config: "PositionConfig") -> Tensor:
         """3-D mRoPE positions of the generation tokens after a prompt: float32 `[3, length]`."""
-        common = {
-            "temporal_offset": prompt_length + config.margin,
-            "reset_spatial_indices": config.reset_spatial,
-            "fps": fps if config.fps_modulation else None,
-            "base_fps": config.base_fps,
-        }
-        frames, height, width = self.patch_grid
-        segments = [
-            get_3d_mrope_ids_vae_tokens(frames, height, width, temporal_compression_factor=TEMPORAL_FACTOR, **common)[0]
-        ]
+
+        def segment(grid: tuple[int, int, int], rate: float, **timing: int) -> Tensor:
+            return get_3d_mrope_ids_vae_tokens(
+                *grid,
+                temporal_offset=prompt_length + config.margin,
+                reset_spatial_indices=config.reset_spatial,
+                fps=rate if config.fps_modulation else None,
+                base_fps=config.base_fps,
+                **timing,
+            )[0].float()
+
+        segments = [segment(self.patch_grid, fps, temporal_compression_factor=TEMPORAL_FACTOR)]
+        if self.sound_frames:
+            segments.append(segment((self.sound_frames, 1, 1), config.sound_fps, temporal_compression_factor=1))
         if self.action_rows:
             segments.append(
-                get_3d_mrope_ids_vae_tokens(
-                    self.action_rows,
-                    1,
-                    1,
+                segment(
+                    (self.action_rows, 1, 1),
+                    fps,
                     temporal_compression_factor=1,
                     base_temporal_compression_factor=TEMPORAL_FACTOR,
                     start_frame_offset=self.action_offset,
-                    **common,
-                )[0]
+                )
             )
-        return torch.cat([segment.float() for segment in segments], dim=1)
+        return torch.cat(segments, dim=1)
 
 
 @dataclass(frozen=True)
@@ -121,3 +135,4 @@ class PositionConfig:
     base_fps: float
     fps_modulation: bool
     reset_spatial: bool
+    sound_fps: float = 25.0

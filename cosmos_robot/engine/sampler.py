@@ -3,15 +3,18 @@
 Each step of `UniPCMultistepScheduler` is linear in what it reads: the model's velocity, the sample, the last sample
 and the last converted outputs. Its coefficients depend on the noise schedule alone. They are read off diffusers' own
 scheduler beforehand, by letting it take each step on unit vectors; whatever schedule it is configured with (flow,
-Karras, native flow, any order) is then followed exactly.
+Karras, native flow, any order) is then followed exactly. Distilled checkpoints sample by another rule, linear too, on
+noise levels of their own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers import UniPCMultistepScheduler
+from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
 from cosmos_robot.errors import CheckpointError
@@ -25,11 +28,13 @@ class StepCoefficients:
         sample: the next sample.
         corrected: this step's sample after the corrector: the next step's "last sample".
         output: this step's converted model output (its estimate of the clean sample).
+        noise: how much fresh noise is added to the next sample; 0 but for distilled checkpoints.
     """
 
     sample: tuple[float, ...]
     corrected: tuple[float, ...]
     output: tuple[float, ...]
+    noise: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class SamplerState:
         return SamplerState(
             sample=_combine(coefficients.sample, basis),
             last_sample=_combine(coefficients.corrected, basis),
-            outputs=(_combine(coefficients.output, basis), *self.outputs[:-1]),
+            outputs=(_combine(coefficients.output, basis), *self.outputs[:-1]) if self.outputs else (),
         )
 
 
@@ -100,6 +105,29 @@ def build_schedule(scheduler_config: Any, num_steps: int, *, shift: float | None
         sigmas=tuple(float(s) for s in scheduler.sigmas),
         steps=steps,
         order=order,
+    )
+
+
+def build_distilled_schedule(scheduler_config: Any, sigmas: Sequence[float]) -> Schedule:
+    """Work out the fixed schedule of a distilled checkpoint: to a clean sample and back to the next noise level.
+
+    Args:
+        scheduler_config: of the checkpoint's `FlowMatchEulerDiscreteScheduler`.
+        sigmas: the checkpoint's `distilled_sigmas`.
+    """
+    scheduler = FlowMatchEulerDiscreteScheduler.from_config(scheduler_config)
+    scheduler.set_timesteps(sigmas=list(sigmas))
+    levels = [float(sigma) for sigma in scheduler.sigmas]
+    steps = []
+    for now, after in pairwise(levels):
+        # x0 = x - now v, then (1 - after) x0 + after noise; without stochastic sampling x + (after - now) v.
+        if scheduler.config.stochastic_sampling:
+            row, noise = (-(1.0 - after) * now, 1.0 - after, 0.0), after
+        else:
+            row, noise = (after - now, 1.0, 0.0), 0.0
+        steps.append(StepCoefficients(sample=row, corrected=(0.0, 1.0, 0.0), output=(), noise=noise))
+    return Schedule(
+        timesteps=tuple(float(t) for t in scheduler.timesteps), sigmas=tuple(levels), steps=tuple(steps), order=0
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cosmos_robot.engine.generation import GenerationTower
+from cosmos_robot.engine.generation import GenerationTower, Latents
 from cosmos_robot.engine.layout import SequenceLayout
 from cosmos_robot.engine.understanding import PromptKeys
 
@@ -113,14 +113,14 @@ def mode_loss(tower: GenerationTower, batch: ModeBatch, objective: FlowMatching,
         action[:, : layout.clean_action_rows] = batch.actions[:, : layout.clean_action_rows]
     context = tower.prepare(layout, batch.prompts, fps=[batch.fps] * count, domain_ids=[batch.domain_id] * count)
     time = tower.time_embeddings(sigma * 1000.0).unsqueeze(1)
-    predicted_vision, predicted_action = tower(context, vision, action, time)
+    velocities = tower(context, Latents(vision, action=action), time)
     vision_loss = action_loss = None
-    if predicted_vision is not None:
-        error = (predicted_vision.float() - (vision_noise - batch.latents)).square()
+    if velocities.vision is not None:
+        error = (velocities.vision.float() - (vision_noise - batch.latents)).square()
         weighted = error * objective.cell_weights(batch.latents)
         vision_loss = weighted[:, :, layout.clean_latent_frames :].mean()
-    if predicted_action is not None and batch.actions is not None and action_noise is not None:
-        error = (predicted_action.float() - (action_noise - batch.actions)).square()
+    if velocities.action is not None and batch.actions is not None and action_noise is not None:
+        error = (velocities.action.float() - (action_noise - batch.actions)).square()
         action_loss = error[:, layout.clean_action_rows :, : batch.raw_action_dim].mean()
     return ModeLoss(vision_loss, action_loss)
 

@@ -7,7 +7,7 @@ from diffusers import Cosmos3OmniTransformer
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from cosmos_robot.engine.generation import GenerationTower
+from cosmos_robot.engine.generation import GenerationTower, Latents
 from cosmos_robot.engine.layout import SequenceLayout
 from cosmos_robot.engine.understanding import PromptKeys
 
@@ -72,7 +72,7 @@ def test_flops_are_the_generation_towers(nano_on_meta, grid, chunk):
     vision = torch.empty((batch, 48, *grid), device="meta")
     action = torch.empty((batch, chunk, 64), device="meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        tower(context, vision, action, torch.empty(4096, device="meta"))
+        tower(context, Latents(vision, action=action), torch.empty(4096, device="meta"))
 
     hidden, width, kv_width, mlp, layers = 4096, 32 * 128, 8 * 128, 12288, 36
     tokens = layout.length
