@@ -10,6 +10,7 @@ from cosmos_robot.domains.action_range import warn_if_model_far_out, warn_if_rob
 from cosmos_robot.domains.channels import Channel, PoseBlock
 from cosmos_robot.domains.normalisers import Normaliser
 from cosmos_robot.domains.poses import Float64, matrix_from_rot6d, rot6d_from_matrix
+from cosmos_robot.domains.source import Source
 from cosmos_robot.domains.view_points import VIEW_SENTENCES, require_view_point
 from cosmos_robot.errors import InvalidInputError, UnknownFactError
 from cosmos_robot.types import Actions, ActionSpace, FloatArray
@@ -65,6 +66,7 @@ class Domain:
         decodes_frames: whether a policy's answer has frames by default.
         translation_scale: what translations are multiplied by before they are normalised.
         notes: sentences worth knowing.
+        recorded: where its actions and pictures come from in recorded data.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Domain:
     decodes_frames: bool = True
     translation_scale: float = 1.0
     notes: tuple[str, ...] = ()
+    recorded: Source = field(default_factory=Source)
 
     @property
     def raw_action_dim(self) -> int:

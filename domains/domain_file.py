@@ -4,73 +4,34 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from cosmos_robot.domains import normalisers as n
 from cosmos_robot.domains.canvas import TIERS
-from cosmos_robot.domains.channels import Channel, FrameStep, PoseBlock, PoseConvention
+from cosmos_robot.domains.channels import Channel, PoseBlock, PoseConvention
 from cosmos_robot.domains.domain import Domain, PublishedFacts, SamplingDefaults
-from cosmos_robot.domains.nearest_names import did_you_mean
+from cosmos_robot.domains.domain_tables import FrameStepTable, Table
+from cosmos_robot.domains.source_table import SourceTable
+from cosmos_robot.domains.statistics_file import with_statistics
 from cosmos_robot.domains.view_points import require_view_point
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.types import require_chunk_size
 
-type Vector = Annotated[list[float], Field(min_length=3, max_length=3)]
-type Rows = Annotated[list[Vector], Field(min_length=3, max_length=3)]
 
-IDENTITY_ROWS: list[list[float]] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
-
-
-class _Table(BaseModel):
-    """A table of the file; a key that it does not have is an error that lists those that it has."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_known_keys(cls, table: Any) -> Any:
-        unknown = [key for key in table if key not in cls.model_fields] if isinstance(table, dict) else []
-        if unknown:
-            hint = did_you_mean(unknown[0], cls.model_fields)
-            raise ValueError(f"unknown key {unknown[0]!r}{hint}; the keys here are {', '.join(cls.model_fields)}")
-        return table
-
-
-class _FrameStep(_Table):
-    rotation: Rows = IDENTITY_ROWS
-    translation: Vector = [0.0, 0.0, 0.0]
-
-    @field_validator("rotation")
-    @classmethod
-    def _is_a_rotation(cls, rows: list[list[float]]) -> list[list[float]]:
-        matrix = np.array(rows)
-        if not np.allclose(matrix @ matrix.T, np.eye(3), rtol=0, atol=1e-4):
-            raise ValueError("not a rotation matrix: its rows must be orthonormal")
-        if np.linalg.det(matrix) < 0:
-            raise ValueError("not a rotation matrix but a reflection: its determinant is -1")
-        return rows
-
-    def build(self) -> FrameStep:
-        rotation: Any = tuple(tuple(row) for row in self.rotation)
-        x, y, z = self.translation
-        return FrameStep(rotation, (x, y, z))
-
-
-class _Pose(_Table):
+class _Pose(Table):
     """Nine channels: a translation, then rot6d by columns."""
 
     pose: str
     convention: Literal["backward_framewise", "backward_anchored", "controller_command", "unpublished"]
     unit: str = "m"
-    frame: list[_FrameStep] | None = None
+    frame: list[FrameStepTable] | None = None
 
     def block(self, start: int) -> PoseBlock:
         frame = None if self.frame is None else tuple(step.build() for step in self.frame)
         return PoseBlock(self.pose, start, PoseConvention(self.convention), self.unit, frame)
 
 
-class _Singles(_Table):
+class _Singles(Table):
     """Channels one by one, with the same unit; `low` and `high` are one figure for all, or one for each."""
 
     names: Annotated[list[str], Field(min_length=1)]
@@ -97,13 +58,13 @@ class _Singles(_Table):
         return list(bound)
 
 
-class _Sampling(_Table):
+class _Sampling(Table):
     num_steps: Annotated[int, Field(ge=1)] = SamplingDefaults.num_steps
     guidance: Annotated[float, Field(ge=1)] = SamplingDefaults.guidance
     shift: Annotated[float, Field(gt=0)] = SamplingDefaults.shift
 
 
-class _Identity(_Table):
+class _Identity(Table):
     method: Literal["identity"]
     source: str
 
@@ -111,7 +72,7 @@ class _Identity(_Table):
         return n.Identity()
 
 
-class _Quantile(_Table):
+class _Quantile(Table):
     method: Literal["quantile", "quantile_rot", "asinh_rot"]
     source: str
     q01: list[float]
@@ -122,7 +83,7 @@ class _Quantile(_Table):
         return kinds[self.method](tuple(self.q01), tuple(self.q99))
 
 
-class _PiecewiseAsinh(_Table):
+class _PiecewiseAsinh(Table):
     method: Literal["piecewise_asinh_rot"]
     source: str
     q01: list[float]
@@ -133,7 +94,7 @@ class _PiecewiseAsinh(_Table):
         return n.PiecewiseAsinhRot(tuple(self.q01), tuple(self.q99), self.beta)
 
 
-class _ScaleFloor(_Table):
+class _ScaleFloor(Table):
     method: Literal["quantile_rot_scale_floor"]
     source: str
     q01: list[float]
@@ -146,7 +107,7 @@ class _ScaleFloor(_Table):
         return n.QuantileRotScaleFloor(*figures)
 
 
-class _MinMax(_Table):
+class _MinMax(Table):
     method: Literal["minmax"]
     source: str
     min: list[float]
@@ -156,7 +117,7 @@ class _MinMax(_Table):
         return n.MinMax(tuple(self.min), tuple(self.max))
 
 
-class _MeanStd(_Table):
+class _MeanStd(Table):
     method: Literal["meanstd"]
     source: str
     mean: list[float]
@@ -171,16 +132,16 @@ type _Normaliser = Annotated[
 ]
 
 
-class _DomainFile(_Table):
+class _DomainFile(Table):
     """The whole file. What nobody has published is left out."""
 
     name: str
     robot: str
-    source: str
+    source: SourceTable
     domain_id: Annotated[int, Field(ge=0)]
     raw_action_dim: Annotated[int, Field(ge=1)]
     channels: Annotated[list[_Pose | _Singles], Field(min_length=1)]
-    aliases: list[str] = []
+    aliases: list[str] = Field(default_factory=list)
     action_chunk_size: int | None = None
     fps: Annotated[float, Field(gt=0)] | None = None
     view_point: str | None = None
@@ -192,7 +153,12 @@ class _DomainFile(_Table):
     decodes_frames: bool = True
     sampling: _Sampling = _Sampling()
     normaliser: _Normaliser | None = None
-    notes: list[str] = []
+    notes: list[str] = Field(default_factory=list)
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _facts_alone(cls, source: Any) -> Any:
+        return {"facts": source} if isinstance(source, str) else source
 
     @field_validator("channels", mode="before")
     @classmethod
@@ -235,7 +201,7 @@ class _DomainFile(_Table):
             robot=self.robot,
             domain_id=self.domain_id,
             channels=tuple(channels),
-            source=self.source,
+            source=self.source.facts,
             published=PublishedFacts(
                 self.action_chunk_size, self.fps, self.view_point, self.tier, self.gripper, normaliser
             ),
@@ -247,6 +213,7 @@ class _DomainFile(_Table):
             decodes_frames=self.decodes_frames,
             translation_scale=self.translation_scale,
             notes=tuple(self.notes),
+            recorded=self.source.build(channels, blocks, state_row=self.state_row),
         )
 
     def _check_widths(self, channels: list[Channel], normaliser: n.Normaliser | None) -> None:
@@ -278,7 +245,7 @@ def load_domain_file(path: Path) -> Domain:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"{path} is not a TOML file: {error}.") from error
     try:
-        return _DomainFile.model_validate(table).build()
+        return _DomainFile.model_validate(with_statistics(table, path.parent)).build()
     except ValidationError as error:
         raise InvalidInputError(f"{path}: {_first_sentence(error)}.") from error
     except InvalidInputError as error:
