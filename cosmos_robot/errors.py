@@ -58,3 +58,7 @@ class ActionRangeWarning(CosmosRobotWarning):
 
 class UntrainedDomainWarning(CosmosRobotWarning):
     """The checkpoint was not trained for the domain id that it is asked for."""
+
+
+class EpisodeWarning(CosmosRobotWarning):
+    """Recorded data that is read although something about it is not as it should be; the message says what."""

@@ -16,7 +16,10 @@ _READERS = (
     ("robomimic or LIBERO HDF5 (/data/demo_0)", "robomimic"),
     ("ALOHA or ACT HDF5 (a file or a folder of episode_N.hdf5)", "aloha"),
 )
-"""What each reader takes, and its module here, which has `recognises(path) -> bool` and `open_source(path, *, fps, backend) -> Episodes`."""
+"""What each reader takes, and its module here.
+
+Each module has `recognises(path) -> bool` and `open_source(path, *, fps, backend) -> Episodes`.
+"""
 
 
 def open_episodes(source: str | Path, *, fps: float | None = None, backend: VideoBackend = "pyav") -> Episodes:

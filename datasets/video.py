@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import av.error
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from cosmos_robot.datasets.atomic_file import replaced_when_complete
 from cosmos_robot.errors import InvalidInputError, MediaError
@@ -135,26 +135,38 @@ def _opened(path: Path) -> Iterator["av.container.InputContainer"]:
 
 
 def _decoded(container: "av.container.InputContainer", path: Path) -> Iterator[Frames]:
+    reformatter = VideoReformatter()
     for packet in container.demux(container.streams.video[0]):
         if packet.is_corrupt:  # the file ends within this packet; the decoder would paint over the hole
             raise MediaError(f"the video {path} is truncated: the file ends within a frame. Copy it again.")
         for frame in packet.decode():
-            yield _rgb(frame)
+            yield rgb_pixels(frame, reformatter)
 
 
-def _rgb(frame: "av.VideoFrame") -> Frames:
+def rgb_pixels(frame: "av.VideoFrame", reformatter: VideoReformatter) -> Frames:
+    """The pixels of a decoded frame, by the colour matrix that it names, turned as the container says.
+
+    Args:
+        frame: as the decoder gives it.
+        reformatter: kept for all frames of a file, because setting one up takes as long as a small frame.
+
+    Returns:
+        uint8 RGB `[H, W, 3]`.
+    """
     if frame.colorspace == _BT709:
         # PyAV sets swscale's matrix only where source and destination differ, so a destination must be named,
         # although RGB has none; and the range must then be named, too.
         full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
-        frame = frame.reformat(
+        rgb = reformatter.reformat(
+            frame,
             format="rgb24",
             src_colorspace=Colorspace.ITU709,
             dst_colorspace=Colorspace.ITU601,
             src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
         )
-    pixels = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(pixels, k=round(frame.rotation / 90)))
+    else:
+        rgb = reformatter.reformat(frame, format="rgb24")
+    return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), k=round(frame.rotation / 90)))
 
 
 def _usable(frames: Frames, path: Path) -> Frames:
