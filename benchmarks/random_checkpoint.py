@@ -11,7 +11,13 @@ from typing import Any, Literal
 
 import torch
 import typer
-from diffusers import AutoencoderKLWan, Cosmos3OmniPipeline, Cosmos3OmniTransformer, UniPCMultistepScheduler
+from diffusers import (
+    AutoencoderKLWan,
+    Cosmos3AVAEAudioTokenizer,
+    Cosmos3OmniPipeline,
+    Cosmos3OmniTransformer,
+    UniPCMultistepScheduler,
+)
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from cosmos_robot.domains.caption import action_caption
@@ -39,6 +45,7 @@ class RandomCheckpoint:
         res_blocks: its residual blocks a level.
         vocab: size of the text vocabulary.
         action_gen: whether it has action heads.
+        sound: whether it has sound heads and a sound tokenizer (25 frames a second, as published; 8 kHz, not 48).
         scheduler: changes to the scheduler's configuration.
         native_flow: `use_native_flow_schedule`.
         seed: of the weights.
@@ -58,6 +65,7 @@ class RandomCheckpoint:
     res_blocks: int = 1
     vocab: int = 512
     action_gen: bool = True
+    sound: bool = False
     scheduler: dict[str, Any] = field(default_factory=dict)
     native_flow: bool = False
     seed: int = 0
@@ -74,6 +82,7 @@ class RandomCheckpoint:
             scheduler=UniPCMultistepScheduler(
                 prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0, **self.scheduler
             ),
+            sound_tokenizer=self.sound_tokenizer().eval() if self.sound else None,
             enable_safety_checker=False,
             use_native_flow_schedule=self.native_flow,
         )
@@ -103,6 +112,8 @@ class RandomCheckpoint:
             action_gen=self.action_gen,
             action_dim=64 if self.action_gen else None,
             num_embodiment_domains=32,
+            sound_gen=self.sound,
+            sound_dim=8 if self.sound else None,
             hidden_act="relu2" if edge else "silu",
             qk_norm_for_text=not edge,
             use_und_k_norm_for_gen=edge,
@@ -127,6 +138,23 @@ class RandomCheckpoint:
             scale_factor_temporal=4,
             latents_mean=[0.05 * (i - self.z_dim / 2) for i in range(self.z_dim)],
             latents_std=[0.5 + 0.05 * i for i in range(self.z_dim)],
+        )
+
+    def sound_tokenizer(self) -> Cosmos3AVAEAudioTokenizer:
+        """Build the sound tokenizer alone: stereo, 320 samples a frame."""
+        return Cosmos3AVAEAudioTokenizer(
+            sampling_rate=8000,
+            vocoder_input_dim=8,
+            dec_dim=4,
+            dec_c_mults=(1, 2, 2, 2),
+            dec_strides=(2, 4, 5, 8),
+            enc_dim=4,
+            enc_num_blocks=1,
+            enc_n_fft=8,
+            enc_hop_length=2,
+            enc_latent_dim=16,
+            enc_c_mults=(1,),
+            enc_strides=(2,),
         )
 
 

@@ -26,6 +26,7 @@ CHECKPOINTS = {
     "edge": RandomCheckpoint(form="edge", layers=2, native_flow=True, seed=1),
     "karras": RandomCheckpoint(form="nano", scheduler=KARRAS, seed=2),
     "no actions": RandomCheckpoint(action_gen=False, seed=3),
+    "sound": RandomCheckpoint(form="nano", layers=3, sound=True, seed=4),
 }
 
 

@@ -4,9 +4,16 @@ import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan, Cosmos3OmniPipeline, Cosmos3OmniTransformer
+from diffusers import (
+    AutoencoderKLWan,
+    Cosmos3AVAEAudioTokenizer,
+    Cosmos3OmniTransformer,
+    FlowMatchEulerDiscreteScheduler,
+    UniPCMultistepScheduler,
+)
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from cosmos_robot.engine.device import require_memory, resolve_device, resolve_dtype, say_bytes
@@ -18,8 +25,14 @@ logger = logging.getLogger(__name__)
 
 FACTS_FILE = "cosmos_robot.json"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+INDEX_FILE = "model_index.json"
+MODULAR_INDEX_FILE = "modular_model_index.json"
+"""diffusers' modular pipelines have this one; distilled checkpoints say their noise levels in it."""
+
 COMPONENTS = {"transformer": Cosmos3OmniTransformer, "vae": AutoencoderKLWan}
 OTHER_COMPONENTS = ("text_tokenizer", "scheduler")
+SOUND = "sound_tokenizer"
+"""A component that a checkpoint may lack, or that may be left out of a download: it then generates no sound."""
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -36,6 +49,7 @@ class CheckpointFacts:
         num_steps: denoising steps at which it is good.
         guidance: likewise.
         shift: flow shift, likewise.
+        fps: frames a second of its clips.
     """
 
     native_canvas: tuple[int, int] | None = None
@@ -44,6 +58,7 @@ class CheckpointFacts:
     num_steps: int | None = None
     guidance: float | None = None
     shift: float | None = None
+    fps: float | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "CheckpointFacts":
@@ -100,15 +115,47 @@ def load_checkpoint(
     require_memory(needed, where, what=f"checkpoint {source}")
     facts = CheckpointFacts.read(folder)
     logger.info("loading %s: %s of weights on %s", source, say_bytes(needed), where)
-    pipeline = Cosmos3OmniPipeline.from_pretrained(
-        folder,
-        dtype=precision,
-        enable_safety_checker=False,
-        safety_checker=None,
-        sound_tokenizer=None,
-        local_files_only=True,
-    ).to(where)
-    return LoadedCheckpoint(engine=Engine.from_pipeline(pipeline), facts=facts, name=str(source))
+    return LoadedCheckpoint(engine=_load_engine(folder, where, precision), facts=facts, name=str(source))
+
+
+def _load_engine(folder: Path, device: torch.device, precision: torch.dtype) -> Engine:
+    """Load component by component: distilled checkpoints have no pipeline that loads them whole."""
+    from transformers import AutoTokenizer
+
+    index, sigmas = read_index(folder)
+
+    def load(model_class: Any, name: str) -> Any:
+        return model_class.from_pretrained(folder / name, dtype=precision, local_files_only=True).to(device).eval()
+
+    scheduler_class = FlowMatchEulerDiscreteScheduler if sigmas else UniPCMultistepScheduler
+    return Engine(
+        **{name: load(model_class, name) for name, model_class in COMPONENTS.items()},
+        sound_tokenizer=load(Cosmos3AVAEAudioTokenizer, SOUND) if (folder / SOUND).is_dir() else None,
+        tokenizer=AutoTokenizer.from_pretrained(folder / "text_tokenizer", local_files_only=True),
+        scheduler=scheduler_class.from_pretrained(folder / "scheduler", local_files_only=True),
+        native_flow=bool(index.get("use_native_flow_schedule", False)),
+        distilled_sigmas=sigmas,
+        use_system_prompt=bool(index.get("default_use_system_prompt", True)),
+    )
+
+
+def read_index(folder: Path) -> tuple[dict[str, Any], tuple[float, ...]]:
+    """Read a checkpoint's index, and the noise levels of a distilled one (empty for all others).
+
+    Raises:
+        CheckpointError: if there is no index, or a distilled checkpoint does not say its noise levels.
+    """
+    modular = read_json(folder / MODULAR_INDEX_FILE) if (folder / MODULAR_INDEX_FILE).is_file() else {}
+    index = read_json(folder / INDEX_FILE) if (folder / INDEX_FILE).is_file() or not modular else modular
+    if not modular.get("is_distilled", False):
+        return index, ()
+    sigmas = modular.get("distilled_sigmas")
+    if not isinstance(sigmas, list) or not sigmas or not all(isinstance(s, int | float) for s in sigmas):
+        raise CheckpointError(
+            f"{folder / MODULAR_INDEX_FILE} says that the checkpoint is distilled, but names no distilled_sigmas, "
+            f"the noise levels that it was distilled for; download the file again."
+        )
+    return index, tuple(map(float, sigmas))
 
 
 def check_checkpoint(folder: Path) -> list[ComponentHeader]:
@@ -117,7 +164,7 @@ def check_checkpoint(folder: Path) -> list[ComponentHeader]:
     Raises:
         CheckpointError: naming what is missing.
     """
-    index = read_json(folder / "model_index.json")
+    index, _ = read_index(folder)
     if "transformer" not in index or index["transformer"][1] != "Cosmos3OmniTransformer":
         raise CheckpointError(
             f"{folder} holds a {index.get('_class_name', 'checkpoint')} without a Cosmos3OmniTransformer; "
@@ -132,6 +179,10 @@ def check_checkpoint(folder: Path) -> list[ComponentHeader]:
     headers = [ComponentHeader.read(folder, name) for name in COMPONENTS]
     for header in headers:
         header.require_tensors(COMPONENTS[header.name])
+    if (folder / SOUND).is_dir():
+        sound = ComponentHeader.read(folder, SOUND)
+        sound.require_tensors(Cosmos3AVAEAudioTokenizer, optional="encoder.")  # nothing here encodes sound
+        headers.append(sound)
     return headers
 
 
@@ -143,7 +194,7 @@ def find_checkpoint(source: str | Path) -> Path:
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
-        if not (folder / "model_index.json").is_file():
+        if not any((folder / name).is_file() for name in (INDEX_FILE, MODULAR_INDEX_FILE)):
             raise CheckpointError(
                 f"{folder} has no model_index.json; expected a checkpoint folder in the diffusers layout, "
                 f"with transformer/, vae/, text_tokenizer/ and scheduler/ in it."
@@ -160,9 +211,9 @@ def _download(repository: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-    wanted = [f"{name}/*" for name in (*COMPONENTS, *OTHER_COMPONENTS)]
+    wanted = [f"{name}/*" for name in (*COMPONENTS, *OTHER_COMPONENTS, SOUND)]
     try:
-        return Path(snapshot_download(repository, allow_patterns=["model_index.json", FACTS_FILE, *wanted]))
+        return Path(snapshot_download(repository, allow_patterns=[INDEX_FILE, MODULAR_INDEX_FILE, FACTS_FILE, *wanted]))
     except GatedRepoError:
         raise CheckpointError(
             f"{repository} is gated: accept its licence on its Hub page, then log in with `hf auth login`."

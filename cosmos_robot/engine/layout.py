@@ -1,9 +1,9 @@
 """The sequence that the generation tower reads: which tokens stand where, at which positions, clean or noisy.
 
-The joint sequence of Cosmos 3 is `[text | vision | sound | action]`. The text is the understanding tower's; what is laid
-out here follows it. Positions are diffusers' own (`get_3d_mrope_ids_vae_tokens`): height and width start at 0, time starts
-a margin after the text and runs in units of 24 frames a second, so that action `i` lines up with video frame `i + 1`, and
-a sound frame with the video frame that is seen while it is heard.
+The joint sequence of Cosmos 3 is `[text | vision | sound | action]`. The text is the understanding tower's; what is
+laid out here follows it. Positions are diffusers' own (`get_3d_mrope_ids_vae_tokens`): height and width start at 0,
+time starts a margin after the text and runs in units of 24 frames a second, so that action `i` lines up with video
+frame `i + 1`, and a sound frame with what is seen while it is heard.
 """
 
 import math
@@ -102,14 +102,15 @@ class SequenceLayout:
         """3-D mRoPE positions of the generation tokens after a prompt: float32 `[3, length]`."""
 
         def segment(grid: tuple[int, int, int], rate: float, **timing: int) -> Tensor:
-            return get_3d_mrope_ids_vae_tokens(
+            ids: Tensor = get_3d_mrope_ids_vae_tokens(
                 *grid,
                 temporal_offset=prompt_length + config.margin,
                 reset_spatial_indices=config.reset_spatial,
                 fps=rate if config.fps_modulation else None,
                 base_fps=config.base_fps,
                 **timing,
-            )[0].float()
+            )[0]
+            return ids.float()
 
         segments = [segment(self.patch_grid, fps, temporal_compression_factor=TEMPORAL_FACTOR)]
         if self.sound_frames:

@@ -52,10 +52,14 @@ class ComponentHeader:
         """Memory of the weights in a precision."""
         return sum(math.prod(shape) for shape in self.shapes.values()) * dtype.itemsize
 
-    def require_tensors(self, model_class: Any) -> None:
+    def require_tensors(self, model_class: Any, *, optional: str | None = None) -> None:
         """Check that every parameter of the configured model is there, in its shape.
 
         A quantised component is left to its own loader: its tensors have other names.
+
+        Args:
+            model_class: of the component.
+            optional: prefix of the tensors of a part that may be missing as a whole.
 
         Raises:
             CheckpointError: if a tensor is missing or has another shape.
@@ -64,6 +68,8 @@ class ComponentHeader:
             return
         with torch.device("meta"):
             expected = model_class.from_config(self.config).state_dict()
+        if optional is not None and not any(key.startswith(optional) for key in self.shapes):
+            expected = {key: tensor for key, tensor in expected.items() if not key.startswith(optional)}
         missing = sorted(set(expected) - set(self.shapes))
         if missing:
             raise CheckpointError(

@@ -157,3 +157,29 @@ def test_hub_refuses(monkeypatch, error, message):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     with pytest.raises(CheckpointError, match=message):
         find_checkpoint("nvidia/Cosmos3-Nano")
+
+
+@pytest.fixture(scope="module")
+def with_sound(pipelines, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sound")
+    pipelines("sound").save_pretrained(folder)
+    return folder
+
+
+def test_sound_tokenizer_is_loaded(with_sound, pipelines):
+    loaded = load_checkpoint(with_sound, device="cpu").engine
+    ours, theirs = loaded.sound._tokenizer.state_dict(), pipelines("sound").sound_tokenizer.state_dict()
+    assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())
+    assert (loaded.sound.sample_rate, loaded.sound.hop) == (8000, 320)
+
+
+def test_sound_tokenizer_may_lack_its_encoder_but_nothing_else(with_sound, tmp_path):
+    copy = shutil.copytree(with_sound, tmp_path / "copy")
+    path = copy / "sound_tokenizer" / WEIGHTS
+    decoder = {key: tensor for key, tensor in load_file(path).items() if key.startswith("decoder.")}
+    save_file(decoder, path)
+    assert load_checkpoint(copy, device="cpu").engine.sound is not None
+    decoder.pop("decoder.conv1.bias")
+    save_file(decoder, path)
+    with pytest.raises(CheckpointError, match=r"decoder\.conv1\.bias"):
+        load_checkpoint(copy, device="cpu")

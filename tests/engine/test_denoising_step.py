@@ -4,26 +4,12 @@ import pytest
 import torch
 from action_case import SIZES, model_input, recording, reference
 from diffusers import Cosmos3OmniTransformer
-from torch.utils._python_dispatch import TorchDispatchMode
+from host_reads import HostReads
 from torch.utils.flop_counter import FlopCounterMode
 
 from cosmos_robot.engine.generation import GenerationTower, Latents
 from cosmos_robot.engine.layout import SequenceLayout
 from cosmos_robot.engine.understanding import PromptKeys
-
-READS_BACK = {"_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique", "item"}
-
-
-class HostReads(TorchDispatchMode):
-    """Counts operators whose result the host has to wait for on a GPU."""
-
-    def __init__(self):
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.count += func.__name__.split(".")[0] in READS_BACK
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
