@@ -6,6 +6,8 @@ Names are imported when they are first used, so that `import cosmos_robot` costs
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from cosmos_robot.gymnasium_hook import register_with_gymnasium
+
 if TYPE_CHECKING:
     from cosmos_robot.datasets.action_files import read_actions
     from cosmos_robot.datasets.images import read_image
@@ -56,6 +58,8 @@ _WHERE = {
     "register_domain": "cosmos_robot.domains.registry",
     "write_video": "cosmos_robot.datasets.video",
 }
+
+register_with_gymnasium()
 
 
 def __getattr__(name: str) -> Any:

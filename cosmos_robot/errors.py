@@ -40,6 +40,10 @@ class UnsupportedModeError(CosmosRobotError, NotImplementedError):
     """A mode that this checkpoint or this service does not have."""
 
 
+class ServiceError(CosmosRobotError, ConnectionError):
+    """A service that cannot be reached, or fails for a moment; trying again may help."""
+
+
 class DeviceError(CosmosRobotError, RuntimeError):
     """A device that is not there, or has too little memory; the message carries the figures."""
 

@@ -16,6 +16,7 @@ LAYERS = {
     "remote": 3,
     "world_model": 4,
     "envs": 5,
+    "gymnasium_hook": 6,
     "training": 5,
     "benchmarks": 6,
     "serving": 6,

@@ -7,7 +7,7 @@ calls, batches and chained rollouts are the same for all and are here. No torch.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Unpack, overload
+from typing import Any, Self, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,10 @@ class WorldModel(ABC):
     Each mode takes one item, or a batch (a list, or an array with a leading axis) and then gives a list. Items of a
     batch share a forward pass and come out as they do alone, within floating-point tolerance.
     """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: a world model is shared, never copied with what holds it (Gymnasium copies an environment's spec)."""
+        return self
 
     @abstractmethod
     def generate(self, requests: Sequence[ActionRequest], *, progress: Progress | None = None) -> list[Rollout]:

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from cosmos_robot.benchmarks.pusher_position import NOT_FOUND_ERROR, PositionError, find_pusher, position_errors
+from cosmos_robot.benchmarks.pusher_position import NOT_FOUND_ERROR, PositionError, position_errors
 from cosmos_robot.benchmarks.pusht_forward import forward_scores, inverse_scores, rollout_scores
 from cosmos_robot.benchmarks.pusht_policy import policy_score, push_tasks, random_targets
 from cosmos_robot.benchmarks.pusht_windows import HeldOutWindow, held_out_windows
+from cosmos_robot.envs.pusht_state import find_pusher
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.training.pusht_prompts import direction_vector

@@ -1,0 +1,97 @@
+"""World models by name, shared: environments of one process that name the same one hold it together.
+
+A world model is loaded when it is first used, and freed when the last environment that holds it is closed.
+"""
+
+import gc
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.interface.world_model import WorldModel
+from cosmos_robot.world_model import EMBEDDED, load_world_model
+
+type Key = tuple[str, str, str]
+
+
+@dataclass
+class _Shared:
+    world_model: WorldModel
+    holders: int
+
+
+_shared: dict[Key, _Shared] = {}
+_lock = threading.Lock()
+
+
+class WorldModelLease:
+    """One environment's hold on a world model.
+
+    Args:
+        source: a name, a path or a URL for `load_world_model`; None is the embedded one. A `WorldModel` is held as
+            it is and never freed here: it is the caller's.
+        device: for `load_world_model`.
+        dtype: for `load_world_model`.
+    """
+
+    def __init__(
+        self, source: str | Path | WorldModel | None, *, device: str | None = None, dtype: str | None = None
+    ) -> None:
+        if isinstance(source, WorldModel) and (device is not None or dtype is not None):
+            raise InvalidInputError("device and dtype are for a world model that is named; this one is loaded already.")
+        self._source, self._device, self._dtype = source, device, dtype
+        self._key: Key | None = None
+
+    def get(self) -> WorldModel:
+        """Give the world model; the first call of the first holder loads it."""
+        if isinstance(self._source, WorldModel):
+            return self._source
+        with _lock:
+            if self._key is None:
+                key = self._resolved()
+                if key not in _shared:
+                    loaded = load_world_model(self._source, device=self._device, dtype=self._dtype)
+                    _shared[key] = _Shared(loaded, 0)
+                _shared[key].holders += 1
+                self._key = key
+            return _shared[self._key].world_model
+
+    def release(self) -> None:
+        """Let go of it; calling it again does nothing."""
+        with _lock:
+            if self._key is None:
+                return
+            held, self._key = self._key, None
+            _shared[held].holders -= 1
+            if _shared[held].holders:
+                return
+            del _shared[held]
+        _free_memory()
+
+    def _resolved(self) -> Key:
+        """What makes two names the same world model: the checkpoint, the device and the dtype that they come to."""
+        from cosmos_robot.engine.device import resolve_device, resolve_dtype
+
+        source = EMBEDDED if self._source is None else self._source
+        name = str(source)
+        if "://" in name:
+            return name, str(self._device), str(self._dtype)
+        path = Path(name).expanduser()
+        device = resolve_device(self._device)
+        return str(path.resolve()) if path.is_dir() else name, str(device), str(resolve_dtype(self._dtype, device))
+
+
+def shared_world_models() -> dict[Key, int]:
+    """How many environments hold each loaded world model, by (checkpoint, device, dtype)."""
+    with _lock:
+        return {key: shared.holders for key, shared in _shared.items()}
+
+
+def _free_memory() -> None:
+    """Give the memory back at once: models hold themselves in cycles, and CUDA's allocator keeps what is freed."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()  # does nothing where CUDA was not used
