@@ -31,7 +31,7 @@ def resize_bilinear(frames: Frames, height: int, width: int) -> Frames:
     rows += (frames[:, below] - rows) * down[:, None, None]
     pixels = rows[:, :, left]
     pixels += (rows[:, :, right] - pixels) * across[:, None]
-    return np.floor(pixels + 0.5).astype(np.uint8)
+    return np.asarray(np.floor(pixels + 0.5), dtype=np.uint8)
 
 
 def _halved(frames: Frames) -> Frames:

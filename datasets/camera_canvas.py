@@ -20,13 +20,11 @@ class CanvasCameras:
 
     Attributes:
         names: of the episode's cameras, in the order of the arrangement.
-        turned: whether each is stored turned by 180 degrees.
         arrangement: how they are put together.
         tile: height and width that each picture is brought to first, or None.
     """
 
     names: tuple[str, ...]
-    turned: tuple[bool, ...]
     arrangement: Arrangement
     tile: tuple[int, int] | None = None
 
@@ -44,7 +42,6 @@ def find_cameras(episode: Episode, domain: Domain, cameras: Sequence[str] | None
         InvalidInputError: if a camera is missing (the place, the names tried and the cameras there are named).
     """
     recorded = domain.recorded
-    turned = {name for place in recorded.cameras for name in place.turned}
     if cameras is not None:
         names = _given(episode, domain, tuple(cameras))
     elif recorded.cameras:
@@ -57,7 +54,7 @@ def find_cameras(episode: Episode, domain: Domain, cameras: Sequence[str] | None
             f"{', '.join(episode.cameras) or 'none'}: name them with cameras=(...)."
         )
     arrangement: Arrangement = "single" if len(names) == 1 else recorded.arrangement
-    return CanvasCameras(names, tuple(name in turned for name in names), arrangement, recorded.tile)
+    return CanvasCameras(names, arrangement, recorded.tile)
 
 
 def canvas_frames(episode: Episode, cameras: CanvasCameras, steps: NDArray[np.int64]) -> Frames:
@@ -75,10 +72,7 @@ def canvas_frames(episode: Episode, cameras: CanvasCameras, steps: NDArray[np.in
         MediaError: if the pictures do not fit together.
         EpisodeError: if a frame cannot be read.
     """
-    pictures = []
-    for name, turned in zip(cameras.names, cameras.turned, strict=True):
-        frames = _frames_at(episode, name, steps)
-        pictures.append(frames[:, ::-1, ::-1] if turned else frames)
+    pictures = [_frames_at(episode, name, steps) for name in cameras.names]
     return compose(pictures, cameras.arrangement, cameras.tile)
 
 

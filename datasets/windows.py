@@ -82,9 +82,8 @@ def windows(
     """
     if on_error not in ("raise", "skip"):
         raise InvalidInputError(f"on_error is 'raise' or 'skip'; got {on_error!r}.")
-    return Windows(
-        episodes, get_domain(domain), chunk, stride, fps, None if cameras is None else tuple(cameras), on_error
-    )
+    shown = None if cameras is None else tuple(cameras)
+    return Windows(episodes, get_domain(domain), chunk=chunk, stride=stride, fps=fps, cameras=shown, on_error=on_error)
 
 
 def resampled_steps(count: int, recorded_fps: float, fps: float) -> NDArray[np.int64]:
@@ -149,7 +148,8 @@ class Windows(Sequence[Window]):
         if self._ends[-1:].sum() == 0:
             raise InvalidInputError(
                 f"a window of {self.chunk} actions at {self.fps:g} frames a second spans {int(self._steps[-1]) + 1} "
-                f"time steps; the longest of {len(lengths)} episodes has {lengths.max(initial=0)}. Ask for a smaller chunk."
+                f"time steps; the longest of {len(lengths)} episodes has {lengths.max(initial=0)}. Ask for a smaller "
+                f"chunk."
             )
         self._chosen = range(int(self._ends[-1]))
         self._log = SkipLog() if on_error == "skip" else None

@@ -130,12 +130,10 @@ class CameraPlace:
     Attributes:
         place: what it is (`wrist`, `left`), for errors.
         names: cameras, as datasets spell them; the first that the episode has is taken.
-        turned: those of `names` whose pictures are stored turned by 180 degrees.
     """
 
     place: str
     names: tuple[str, ...]
-    turned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -107,14 +107,6 @@ class _LayoutTable(Table):
 class _CameraTable(Table):
     place: str
     names: Annotated[list[str], Field(min_length=1)]
-    turned: list[str] = Field(default_factory=list)
-
-    @model_validator(mode="after")
-    def _turned_is_named(self) -> Self:
-        unknown = sorted(set(self.turned) - set(self.names))
-        if unknown:
-            raise ValueError(f"turned: {unknown[0]!r} is none of the names")
-        return self
 
 
 class SourceTable(Table):
@@ -143,14 +135,14 @@ class SourceTable(Table):
         for layout in layouts:
             _check_channels(layout, channels, blocks)
             _check_state(layout, channels, state_row=state_row)
-        places = tuple(CameraPlace(c.place, tuple(c.names), tuple(c.turned)) for c in self.cameras)
+        places = tuple(CameraPlace(c.place, tuple(c.names)) for c in self.cameras)
         tile = None if self.tile is None else (self.tile[0], self.tile[1])
         return Source(layouts, places, self.arrangement, tile)
 
 
 def _check_channels(layout: Layout, channels: list[Channel], blocks: list[PoseBlock]) -> None:
     by_pose = {block.name: [channel.name for channel in channels[block.columns]] for block in blocks}
-    given: list[str] = Field(default_factory=list)
+    given: list[str] = []
     for columns in layout.channels:
         if isinstance(columns, PoseColumns):
             if columns.pose not in by_pose:
