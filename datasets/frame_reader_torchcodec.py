@@ -20,8 +20,7 @@ def require_torchcodec() -> None:
         import_module("torchcodec.decoders")
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
-            "backend='torchcodec' needs torchcodec: `pip install 'cosmos-robot[lerobot]'`; backend='pyav' needs nothing "
-            "more."
+            "backend='torchcodec' needs torchcodec: `pip install 'cosmos-robot[lerobot]'`. Or read with backend='pyav'."
         ) from error
     except (ImportError, OSError, RuntimeError) as error:  # torchcodec raises RuntimeError where FFmpeg is not found
         raise MissingDependencyError(

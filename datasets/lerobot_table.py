@@ -198,7 +198,7 @@ def _integers(table: pa.Table, name: str, path: Path) -> Integers:
     column = table.column(name)
     if column.null_count:
         raise EpisodeError(f"{path}: column {name!r} lacks {column.null_count} of {len(column)} values.")
-    return np.asarray(pc.cast(column, pa.int64()).to_numpy())
+    return np.asarray(pc.cast(column, pa.int64()).to_numpy(), dtype=np.int64)
 
 
 def _places(table: pa.Table, chunk: str, file: str, folder: Path, missing: list[str]) -> tuple[Integers, Integers]:
