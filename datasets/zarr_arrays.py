@@ -1,0 +1,98 @@
+"""Arrays of a Zarr folder or `.zarr.zip`, and the codecs that their chunks need."""
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numcodecs.errors
+import zarr
+import zarr.errors
+from zarr.storage import LocalStore, ZipStore
+
+from cosmos_robot.datasets.unreadable_frame import reason
+from cosmos_robot.errors import EpisodeError, MissingDependencyError
+
+type MissingChunks = Literal["error", "fill"]
+"""What a chunk that is not stored is: a lost file, or what Zarr fills it with (zeros)."""
+
+ZARR_ERRORS = (OSError, KeyError, RuntimeError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What Zarr and its codecs raise for damaged, truncated or missing data."""
+
+_UNKNOWN_CODEC = (zarr.errors.UnknownCodecError, numcodecs.errors.UnknownCodecError)
+_OUR_CODECS = "imagecodecs_"
+
+
+@dataclass(frozen=True)
+class ZarrArrays:
+    """An open Zarr hierarchy.
+
+    Attributes:
+        arrays: its arrays by path (`data/img`).
+        store: where they lie.
+    """
+
+    arrays: "Mapping[str, zarr.Array[Any]]"
+    store: LocalStore | ZipStore
+
+    def close(self) -> None:
+        """Close the file."""
+        self.store.close()
+
+
+def open_zarr(path: Path, missing_chunks: MissingChunks) -> ZarrArrays:
+    """Open for reading, with codecs of the imagecodecs package made known where the chunks need them.
+
+    Args:
+        path: a folder, or a zip file of one.
+        missing_chunks: `error` makes reading a chunk that is not there fail.
+
+    Returns:
+        the arrays; no chunk is read.
+
+    Raises:
+        MissingDependencyError: if a codec's package is not installed; it names the extra.
+        EpisodeError: if it is no Zarr hierarchy, or cannot be read.
+    """
+    try:
+        return _opened(path, missing_chunks)
+    except _UNKNOWN_CODEC as error:
+        _register_codecs(path, error)
+    except ZARR_ERRORS as error:
+        raise _unreadable(path, error) from error
+    try:
+        return _opened(path, missing_chunks)
+    except ZARR_ERRORS as error:
+        raise _unreadable(path, error) from error
+
+
+def _opened(path: Path, missing_chunks: MissingChunks) -> ZarrArrays:
+    store = LocalStore(path, read_only=True) if path.is_dir() else ZipStore(path, mode="r")
+    root = zarr.open_group(store, mode="r")
+    arrays = {
+        name: node.with_config({"read_missing_chunks": missing_chunks == "fill"})
+        for name, node in root.members(max_depth=None)
+        if isinstance(node, zarr.Array)
+    }
+    return ZarrArrays(arrays=arrays, store=store)
+
+
+def _register_codecs(path: Path, error: Exception) -> None:
+    if _OUR_CODECS not in str(error):
+        raise EpisodeError(f"{path} needs a codec that is not known here ({reason(error)}).") from error
+    try:
+        from imagecodecs.numcodecs import register_codecs
+    except ImportError as missing:
+        raise MissingDependencyError(
+            f"the pictures in {path} are compressed by a codec of the package imagecodecs; install it with "
+            f"`pip install 'cosmos-robot[umi]'` ({reason(error)})."
+        ) from missing
+    register_codecs(verbose=False)
+
+
+def _unreadable(path: Path, error: Exception) -> EpisodeError:
+    return EpisodeError(
+        f"{path} cannot be opened as Zarr ({reason(error)}); it must be a whole folder with .zgroup, or a zip of one."
+    )
