@@ -219,6 +219,30 @@ class Rollout:
             )
 
 
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """What is heard with a video.
+
+    Attributes:
+        samples: float32 `[channels, N]` in [-1, 1].
+        sample_rate: samples a second.
+
+    Raises:
+        MediaError: if the samples are not finite numbers of one or two channels, or there is no rate.
+    """
+
+    samples: FloatArray
+    sample_rate: int
+
+    def __post_init__(self) -> None:
+        samples = np.asarray(self.samples, dtype=np.float32)
+        if samples.ndim != 2 or samples.shape[0] not in (1, 2) or not np.isfinite(samples).all():
+            raise MediaError(f"sound must be finite samples of shape [1 or 2, N]; got shape {samples.shape}.")
+        if self.sample_rate < 1:
+            raise MediaError(f"a sample rate must be positive; got {self.sample_rate}.")
+        object.__setattr__(self, "samples", samples)
+
+
 def require_chunk_size(chunk: int) -> int:
     """Check that an action chunk fills whole latent frames and return it.
 

@@ -1,6 +1,7 @@
-"""Single images: png, jpg and webp in, png out."""
+"""Single images: png, jpg and webp, in and out."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -12,6 +13,8 @@ from cosmos_robot.types import Frames, require_frame
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 _FORMATS = ("PNG", "JPEG", "WEBP")
+_JPEG: tuple[str, dict[str, Any]] = ("JPEG", {"quality": 95})
+_WRITTEN = {".png": ("PNG", {}), ".jpg": _JPEG, ".jpeg": _JPEG, ".webp": ("WEBP", {"lossless": True})}
 _EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 _MAX_PIXELS = 50_000_000
 """An 8K frame has 33 million; far more is a mistake or a decompression bomb."""
@@ -64,9 +67,32 @@ def write_png(path: str | Path, frame: Frames) -> None:
         MediaError: if `frame` is not a uint8 RGB image.
         InvalidInputError: if the file cannot be written.
     """
+    _write(Path(path), frame, "PNG", {})
+
+
+def write_image(path: str | Path, frame: Frames) -> None:
+    """Write one image as png, jpg or webp, by the path's suffix; it appears only when it is complete.
+
+    JPEG is written at quality 95, as the field's own program does; WebP without loss.
+
+    Args:
+        path: the file to write; its folder must exist.
+        frame: uint8 RGB `[H, W, 3]`.
+
+    Raises:
+        MediaError: if `frame` is not a uint8 RGB image, or the suffix is none of these.
+        InvalidInputError: if the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _WRITTEN:
+        raise MediaError(f"an image is written as one of {', '.join(IMAGE_SUFFIXES)}; got {path.name!r}.")
+    _write(path, frame, *_WRITTEN[path.suffix.lower()])
+
+
+def _write(path: Path, frame: Frames, name: str, options: dict[str, Any]) -> None:
     image = Image.fromarray(require_frame(frame))
-    with replaced_when_complete(Path(path)) as temporary:
-        image.save(temporary, format="PNG")
+    with replaced_when_complete(path) as temporary:
+        image.save(temporary, format=name, **options)
 
 
 def _decode(path: Path) -> Frames:

@@ -1,4 +1,4 @@
-"""Video files as arrays, through PyAV: any codec that it decodes comes in, H.264 in mp4 goes out."""
+"""Video files as arrays, through PyAV: any codec that it decodes comes in, H.264 in mp4 goes out, AAC beside it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +11,9 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from cosmos_robot.datasets.atomic_file import replaced_when_complete
+from cosmos_robot.datasets.sound_track import SoundTrack, require_aac_rate
 from cosmos_robot.errors import InvalidInputError, MediaError
-from cosmos_robot.types import Frames, require_frames
+from cosmos_robot.types import Frames, Sound, require_frames
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 
@@ -82,7 +83,7 @@ def read_first_frame(path: str | Path) -> Frames:
     raise MediaError(f"the video {path} is empty: it has no frame.")
 
 
-def write_video(path: str | Path, frames: Frames, fps: float) -> None:
+def write_video(path: str | Path, frames: Frames, fps: float, *, sound: Sound | None = None) -> None:
     """Write a video as H.264 (yuv420p, visually lossless), which appears only when it is complete.
 
     yuv420p has one colour sample for 2x2 pixels, so that both sides must be even: an odd side is made even
@@ -93,12 +94,15 @@ def write_video(path: str | Path, frames: Frames, fps: float) -> None:
         path: the mp4 file to write; its folder must exist.
         frames: uint8 RGB `[N, H, W, 3]`.
         fps: frames a second.
+        sound: what is heard with it, written as AAC.
 
     Raises:
-        MediaError: if `frames` is not a uint8 RGB clip.
+        MediaError: if `frames` is not a uint8 RGB clip, or AAC has not the sound's sample rate.
         InvalidInputError: if `fps` is not positive or the file cannot be written.
     """
     frames = require_frames(frames)
+    if sound is not None:
+        require_aac_rate(sound)
     if not (np.isfinite(fps) and fps > 0):
         raise InvalidInputError(f"fps must be a positive number; got {fps}.")
     height, width = frames.shape[1:3]
@@ -114,9 +118,12 @@ def write_video(path: str | Path, frames: Frames, fps: float) -> None:
         stream.pix_fmt = "yuv420p"
         stream.codec_context.colorspace = _BT601  # what swscale makes of RGB
         stream.codec_context.color_range = _LIMITED_RANGE
+        heard = None if sound is None else SoundTrack(container, sound)  # all streams, before the first packet
         for frame in even:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
+        if heard is not None:
+            heard.write()
 
 
 @contextmanager

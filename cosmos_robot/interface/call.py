@@ -83,15 +83,15 @@ class ActionCall:
             mode=mode,
             domain=self.domain,
             action_space=self.action_space,
-            prompt=_item(options.get("prompt", ""), index, "prompt"),
-            negative_prompt=_item(options.get("negative_prompt", ""), index, "negative_prompt"),
+            prompt=pick(options.get("prompt", ""), index, "prompt"),
+            negative_prompt=pick(options.get("negative_prompt", ""), index, "negative_prompt"),
             image_size=options.get("image_size"),
             fps=options.get("fps"),
             view_point=options.get("view_point"),
             num_steps=options.get("num_steps"),
             guidance=options.get("guidance"),
             shift=options.get("shift"),
-            seed=_seed(options.get("seed", 0), index),
+            seed=pick_seed(options.get("seed", 0), index),
             **fields,
         )
 
@@ -111,7 +111,12 @@ class ActionCall:
         return marked
 
 
-def _item(value: str | Sequence[str], index: int, name: str) -> str:
+def pick(value: str | Sequence[str], index: int, name: str) -> str:
+    """Give item `index` its value: the one that all share, or its own.
+
+    Raises:
+        InvalidInputError: if there are fewer values than items.
+    """
     if isinstance(value, str):
         return value
     if index >= len(value):
@@ -119,7 +124,12 @@ def _item(value: str | Sequence[str], index: int, name: str) -> str:
     return value[index]
 
 
-def _seed(value: int | Sequence[int], index: int) -> int:
+def pick_seed(value: int | Sequence[int], index: int) -> int:
+    """Give item `index` its seed: the shared one plus `index`, or its own.
+
+    Raises:
+        InvalidInputError: if there are fewer seeds than items, or one is out of range.
+    """
     seed = value + index if isinstance(value, int | np.integer) else None
     if seed is None and index < len(value):  # type: ignore[arg-type]
         seed = value[index]  # type: ignore[index]

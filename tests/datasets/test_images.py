@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cosmos_robot.datasets.images import read_image, write_png
+from cosmos_robot.datasets.images import read_image, write_image, write_png
 from cosmos_robot.errors import MediaError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -96,3 +96,15 @@ def test_too_small(tmp_path):
 def test_real_images():
     assert read_image(SHARED / "av" / "av_0.jpg").shape == (480, 832, 3)
     assert read_image(SHARED / "umi" / "umi.png").shape == (256, 256, 3)
+
+
+@pytest.mark.parametrize(("suffix", "most"), [(".png", 0), (".webp", 0), (".jpg", 12), (".JPEG", 12)])
+def test_written_images_read_back(tmp_path, suffix, most):
+    path, ramp = tmp_path / f"a{suffix}", np.linspace(0, 255, 64 * 48 * 3).reshape(64, 48, 3).astype(np.uint8)
+    write_image(path, ramp)
+    assert np.abs(read_image(path).astype(int) - ramp).max() <= most
+
+
+def test_a_format_that_is_not_written(tmp_path):
+    with pytest.raises(MediaError, match=r"\.webp; got 'a\.gif'"):
+        write_image(tmp_path / "a.gif", picture())
