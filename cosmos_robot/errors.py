@@ -32,6 +32,10 @@ class EpisodeError(InvalidInputError):
     """Recorded data that is damaged or incomplete; the message names file, episode and, where there is one, frame."""
 
 
+class RecordingError(InvalidInputError):
+    """What is recorded cannot be written, for instance because the disk is full; the finished episodes are kept."""
+
+
 class CheckpointError(CosmosRobotError):
     """A checkpoint that is not there, is not whole, or has not what the mode needs."""
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cosmos_robot.errors import EpisodeError
+from cosmos_robot.errors import EpisodeError, RecordingError
 
 INFO = "meta/info.json"
 _STATS = "meta/stats.json"
@@ -64,7 +64,12 @@ class GrowingDataset:
         self._tasks: Any = None
         self._tail: _Tail | None = None
         if (root / INFO).is_file():
-            self._load()
+            try:
+                self._load()
+            except (OSError, ValueError, KeyError, TypeError) as error:  # ArrowInvalid is a ValueError
+                if isinstance(error, EpisodeError):
+                    raise
+                raise EpisodeError(f"the dataset {root} is damaged and cannot be appended to: {error}") from error
 
     @property
     def episodes(self) -> int:
@@ -84,7 +89,7 @@ class GrowingDataset:
             after each move: first what nothing refers to yet, last the count of episodes.
 
         Raises:
-            EpisodeError: if the episode is not whole, as after a full disk that the library overlooked.
+            RecordingError: if the episode is not whole, as after a full disk that the library overlooked.
         """
         info = self._io.load_info(episode)
         stats = self._io.load_stats(episode)
@@ -227,19 +232,20 @@ class GrowingDataset:
 def _require_whole(
     episode: Path, rows: pa.Table, data: pa.Table, cameras: Iterable[str], images: Iterable[str]
 ) -> None:
-    """The library only logs that an image could not be written; here that is an error."""
+    """Check what the library only logs: that an image could not be written."""
     length = len(data)
+    lost = "is the disk full? The recorded episode is not whole:"
     if len(rows) != 1 or rows["length"][0].as_py() != length:
-        raise EpisodeError(f"the recorded episode is not whole: its table has {length} rows of another number.")
+        raise RecordingError(f"{lost} its table has {length} rows.")
     for key in cameras:
         with av.open(episode / _VIDEO.format(0, 0, key=key)) as container:
             count = sum(packet.size > 0 for packet in container.demux(video=0))
         if count != length:
-            raise EpisodeError(f"the recorded episode is not whole: {count} of {length} frames of camera {key!r}.")
+            raise RecordingError(f"{lost} camera {key!r} has {count} of {length} frames.")
     for key in images:
         for number, image in enumerate(data[key]):
             if not image["bytes"].as_py().endswith(_PNG_END):
-                raise EpisodeError(f"the recorded episode is not whole: frame {number} of camera {key!r} is cut off.")
+                raise RecordingError(f"{lost} frame {number} of camera {key!r} is cut off.")
 
 
 def _write_joined(before: Path | None, table: pa.Table, path: Path) -> None:

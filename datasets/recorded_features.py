@@ -65,7 +65,7 @@ class RecordedFeatures:
     def __post_init__(self) -> None:
         if not self.cameras and not self.columns:
             raise InvalidInputError("nothing to record: give at least one camera or column.")
-        taken = {*GENERATED, "task", SUCCESS}
+        taken = {*GENERATED, "task", *((SUCCESS,) if self.success else ())}
         for name in (*self.cameras, *self.columns):
             if not name or "/" in name or name in taken:
                 raise InvalidInputError(

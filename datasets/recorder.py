@@ -15,13 +15,14 @@ from types import TracebackType
 from typing import Any, Self
 
 import av.error
+import av.logging
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cosmos_robot.datasets.folder_commit import FolderCommit
 from cosmos_robot.datasets.lerobot_append import INFO, GrowingDataset
 from cosmos_robot.datasets.recorded_features import SUCCESS, RecordedFeatures
-from cosmos_robot.errors import InvalidInputError, MissingDependencyError
+from cosmos_robot.errors import InvalidInputError, MissingDependencyError, RecordingError
 from cosmos_robot.types import Frames
 
 
@@ -43,6 +44,7 @@ class EpisodeRecorder:
     Raises:
         MissingDependencyError: if lerobot is not installed.
         InvalidInputError: if the folder holds something else, or another recorder is writing to it.
+        RecordingError: if the folder cannot be written to.
         EpisodeError: if the folder holds a damaged dataset.
     """
 
@@ -58,21 +60,18 @@ class EpisodeRecorder:
         video_mb: float = 50.0,
     ) -> None:
         _require_lerobot()
-        from filelock import FileLock
-
         self.folder = Path(folder).absolute()
         self.features = features
         self.fps = _whole(fps)
-        self._robot_type, self._codec = robot_type, codec
+        self._robot_type, self._encoder = robot_type, _encoder(codec)
         self._limits = {"data_mb": data_mb, "video_mb": video_mb}
-        self._beside = self.folder.with_name(f".{self.folder.name}.recording")
+        self._beside = _beside(self.folder)
         self._commit = FolderCommit(self.folder, self._beside)
-        self._lock = FileLock(self._beside / "lock", timeout=0)
         self._writer: Any = None
         self._held: dict[str, NDArray[Any]] | None = None  # the last row waits for the news whether it is the last
         self._rows = 0
         self._closed = False
-        self._begin()
+        self._lock = _locked(self.folder)
         try:
             self._dataset = self._opened()
         except BaseException:
@@ -99,7 +98,8 @@ class EpisodeRecorder:
             values: one row of each column.
 
         Raises:
-            InvalidInputError: if something is missing, unknown, of another shape or not finite, or the disk is full.
+            InvalidInputError: if something is missing, unknown, of another shape or not finite.
+            RecordingError: if the disk is full.
             MediaError: if a frame is not a uint8 RGB image.
         """
         self._require_open()
@@ -125,8 +125,8 @@ class EpisodeRecorder:
             the episode's number.
 
         Raises:
-            InvalidInputError: if nothing was recorded, `success` does not fit, or the disk is full. The episode is
-                dropped then; the finished ones are as they were.
+            InvalidInputError: if nothing was recorded, or `success` does not fit.
+            RecordingError: if the disk is full. The episode is dropped; the finished ones are as they were.
         """
         self._require_open()
         if self._held is None:
@@ -140,7 +140,7 @@ class EpisodeRecorder:
                 with _quiet():
                     self._writer.save_episode(parallel_encoding=False)
                     self._writer.finalize()
-                self._join(task, notes or {})
+                    self._join(task, notes or {})
         finally:
             self.discard_episode()
         return self.episodes - 1
@@ -173,19 +173,6 @@ class EpisodeRecorder:
     ) -> None:
         self.close()
 
-    def _begin(self) -> None:
-        from filelock import Timeout
-
-        try:
-            if self.folder.exists() and not self.folder.is_dir():
-                raise InvalidInputError(f"{self.folder} is a file; choose another folder for the dataset.")
-            self._beside.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
-        except Timeout as error:
-            raise InvalidInputError(f"another recorder is writing to {self.folder}; wait for it to close.") from error
-        except OSError as error:
-            raise InvalidInputError(f"cannot write to {self.folder.parent}: {error.strerror or error}.") from error
-
     def _opened(self) -> GrowingDataset:
         """Finish what a recorder that died has left, and read where the dataset ends."""
         with self._told("cannot open the dataset"):
@@ -205,15 +192,10 @@ class EpisodeRecorder:
         return dataset
 
     def _new_writer(self) -> Any:
-        from lerobot.configs.video import RGBEncoderConfig
         from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
         folder = self._beside / "episode"
         shutil.rmtree(folder, ignore_errors=True)
-        try:
-            encoder = RGBEncoderConfig(vcodec=self._codec)
-        except ValueError as error:
-            raise InvalidInputError(f"videos cannot be encoded with codec {self._codec!r}: {error}") from error
         return LeRobotDataset.create(
             repo_id=f"local/{self.folder.name}",
             root=folder,
@@ -222,7 +204,7 @@ class EpisodeRecorder:
             robot_type=self._robot_type,
             use_videos=self.features.storage == "video",
             video_backend="pyav",
-            rgb_encoder=encoder,
+            rgb_encoder=self._encoder,
             metadata_buffer_size=1,
         )
 
@@ -259,21 +241,65 @@ class EpisodeRecorder:
         except (OSError, av.error.FFmpegError) as error:
             if isinstance(error, MissingDependencyError):
                 raise
-            raise InvalidInputError(
+            raise RecordingError(
                 f"{what} in {self.folder}: {error.strerror or error}. The finished episodes are kept."
             ) from error
 
 
+def finish_interrupted(folder: str | Path) -> None:
+    """Make the moves that a recorder which died has left to be made; a new recorder for the folder does it, too.
+
+    Raises:
+        InvalidInputError: if a recorder is writing to the folder.
+        RecordingError: if the disk refuses.
+    """
+    folder = Path(folder).absolute()
+    if not _beside(folder).is_dir():
+        return
+    lock = _locked(folder)
+    try:
+        FolderCommit(folder, _beside(folder)).finish()
+        shutil.rmtree(_beside(folder), ignore_errors=True)
+    except OSError as error:
+        raise RecordingError(f"cannot finish the dataset {folder}: {error.strerror or error}.") from error
+    finally:
+        lock.release()
+
+
+def _beside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.recording")
+
+
+def _locked(folder: Path) -> Any:
+    from filelock import FileLock, Timeout
+
+    beside = _beside(folder)
+    lock = FileLock(beside / "lock", timeout=0)
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise InvalidInputError(f"{folder} is a file; choose another folder for the dataset.")
+        beside.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise InvalidInputError(f"another recorder is writing to {folder}; wait for it to close.") from error
+    except OSError as error:
+        raise RecordingError(f"cannot write to {folder.parent}: {error.strerror or error}.") from error
+    return lock
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the library's progress bars, one for each episode, off the terminal."""
+    """Keep the library's progress bars and FFmpeg's remarks, some for each episode, off the terminal."""
     from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     shown = not are_progress_bars_disabled()
     disable_progress_bars()
+    av.logging.set_libav_level(av.logging.WARNING)
     try:
         yield
     finally:
+        av.logging.set_libav_level(av.logging.INFO)  # FFmpeg's default
+        av.logging.set_level(av.logging.get_level())  # lerobot takes FFmpeg's messages from PyAV; give them back
         if shown:
             enable_progress_bars()
 
@@ -285,6 +311,15 @@ def _require_lerobot() -> None:
         raise MissingDependencyError(
             "recording needs lerobot, which is not installed; get it with pip install 'cosmos-robot[lerobot]'."
         ) from error
+
+
+def _encoder(codec: str) -> Any:
+    from lerobot.configs.video import RGBEncoderConfig
+
+    try:
+        return RGBEncoderConfig(vcodec=codec)
+    except ValueError as error:
+        raise InvalidInputError(f"videos cannot be encoded with codec {codec!r}: {error}") from error
 
 
 def _whole(fps: float) -> int:
