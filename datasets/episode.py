@@ -89,7 +89,10 @@ class Episode(ABC):
             wanted = "no camera" if camera is None else f"no camera {camera!r}"
             raise InvalidInputError(f"{self.where} has {wanted}; it has {_listed(self.cameras)}.")
         start, stop = self._range(start, stop)
-        return self._frames(camera, start, stop) if stop > start else self._frames(camera, start, start + 1)[:0]
+        if start < stop:
+            return self._frames(camera, start, stop)
+        shown = min(start, len(self) - 1)  # one frame tells the size
+        return self._frames(camera, shown, shown + 1)[:0]
 
     def actions(self, domain: "Domain | str", start: int = 0, stop: int | None = None) -> Actions:
         """The columns as actions of a domain, in robot units: row i leads from time step i to i + 1.

@@ -55,7 +55,7 @@ class PyavVideo:
                 f"the video {path} does not open ({error.strerror}): it is truncated or no video file. Copy it again."
             ) from error
         if not self._container.streams.video:
-            raise MediaError(f"the file {path} has no video stream.")
+            raise MediaError(f"the file {path} has no video stream: it is truncated or no video file.")
         self._stream = self._container.streams.video[0]
         if self._stream.codec_context is None:
             raise MediaError(

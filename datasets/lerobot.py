@@ -227,6 +227,8 @@ class LeRobotEpisode(Episode):
         return str(tasks.column("task")[row].as_py())
 
     def _column(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        if start == stop and len(self):  # one row tells the width
+            return self._column(name, min(start, len(self) - 1), min(start, len(self) - 1) + 1)[:0]
         values = self._rows(name, start, stop)
         try:
             return as_array(values)
@@ -241,17 +243,17 @@ class LeRobotEpisode(Episode):
         relative = self._dataset.video_file(camera, self._position)
         path = self._dataset.local(relative)
         first = int(place.first[self._position])
-        where = f"{path}, episode {self.index}"
         try:
-            self._require_frames(path, where, camera)
+            self._require_frames(path, camera)
             return self._dataset.reader.read(path, first + start, first + stop)
         except FrameError as error:
-            raise EpisodeError(f"{where}, frame {error.number - first}: {error}") from error
+            raise EpisodeError(f"episode {self.index}, frame {error.number - first}: {error}") from error
         except MediaError as error:
-            raise EpisodeError(f"{where}, frame {start}: {error}") from error
+            raise EpisodeError(f"episode {self.index}, frame {start}: {error}") from error
 
-    def _require_frames(self, path: Path, where: str, camera: str) -> None:
+    def _require_frames(self, path: Path, camera: str) -> None:
         """Video and table must agree on the number of frames, or no frame is known to be the right one."""
+        where = f"{path}, episode {self.index}"
         place = self._dataset.table.videos[camera]
         first, promised, length = int(place.first[self._position]), int(place.frames[self._position]), len(self)
         if promised != length:
@@ -277,4 +279,4 @@ class LeRobotEpisode(Episode):
         except EpisodeError as error:
             if str(error).startswith(self.where):
                 raise
-            raise EpisodeError(f"{self.where}, frame {start}: {error}") from error
+            raise EpisodeError(f"episode {self.index}, frame {start}: {error}") from error
