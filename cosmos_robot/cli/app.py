@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cosmos_robot.cli.boundary import SentenceGroup
+from cosmos_robot.cli.convert import convert
 from cosmos_robot.cli.demo import demo
 from cosmos_robot.cli.domains import domains_app
 from cosmos_robot.cli.modes import forward_dynamics, inverse_dynamics, policy, rollout
@@ -26,6 +27,7 @@ app.command("rollout")(rollout)
 app.command("run")(run)
 app.command("demo")(demo)
 app.command("train")(train)
+app.command("convert")(convert)
 app.add_typer(domains_app, name="domains")
 
 
