@@ -83,6 +83,29 @@ def read_first_frame(path: str | Path) -> Frames:
     raise MediaError(f"the video {path} is empty: it has no frame.")
 
 
+@contextmanager
+def stream_video(path: str | Path) -> Iterator[tuple[Iterator[Frames], float]]:
+    """Open a video whose frames are decoded one by one, when they are asked for.
+
+    Args:
+        path: a video file.
+
+    Yields:
+        the frames, each uint8 RGB `[H, W, 3]`, and the frames a second.
+
+    Raises:
+        MediaError: as `read_video`; of a frame that does not decode, when it is asked for.
+    """
+    path = Path(path)
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        rate = stream.average_rate or stream.guessed_rate
+        if not rate:
+            raise MediaError(f"the video {path} names no frame rate; write it again as mp4 with a fixed rate.")
+        yield (_usable(frame[None], path)[0] for frame in _decoded(container, path)), float(rate)
+
+
 def write_video(path: str | Path, frames: Frames, fps: float, *, sound: Sound | None = None) -> None:
     """Write a video as H.264 (yuv420p, visually lossless), which appears only when it is complete.
 

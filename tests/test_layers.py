@@ -17,6 +17,7 @@ LAYERS = {
     "world_model": 4,
     "envs": 5,
     "gymnasium_hook": 6,
+    "labelling": 5,
     "training": 5,
     "benchmarks": 6,
     "serving": 6,

@@ -9,6 +9,7 @@ from cosmos_robot.cli.boundary import SentenceGroup
 from cosmos_robot.cli.convert import convert
 from cosmos_robot.cli.demo import demo
 from cosmos_robot.cli.domains import domains_app
+from cosmos_robot.cli.label import label
 from cosmos_robot.cli.modes import forward_dynamics, inverse_dynamics, policy, rollout
 from cosmos_robot.cli.run import run
 from cosmos_robot.cli.train import train
@@ -28,6 +29,7 @@ app.command("run")(run)
 app.command("demo")(demo)
 app.command("train")(train)
 app.command("convert")(convert)
+app.command("label")(label)
 app.add_typer(domains_app, name="domains")
 
 
