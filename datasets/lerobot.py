@@ -15,7 +15,7 @@ from cosmos_robot.datasets.frame_reader import FrameError, FrameReader
 from cosmos_robot.datasets.lerobot_files import DatasetFiles, hub_files
 from cosmos_robot.datasets.lerobot_images import decode_images
 from cosmos_robot.datasets.lerobot_info import DatasetInfo
-from cosmos_robot.datasets.lerobot_rows import ParquetRows, as_array, is_numeric
+from cosmos_robot.datasets.lerobot_rows import ParquetRows, RowError, as_array, is_numeric
 from cosmos_robot.datasets.lerobot_table import EpisodeTable, read_tasks, read_v2, read_v3
 from cosmos_robot.datasets.open_episodes import VideoBackend
 from cosmos_robot.errors import EpisodeError, InvalidInputError, MediaError
@@ -232,17 +232,16 @@ class LeRobotEpisode(Episode):
         values = self._rows(name, start, stop)
         try:
             return as_array(values)
-        except ValueError as error:
-            what, row = error.args
-            raise EpisodeError(f"{self.where}, frame {start + row}: column {name!r} is damaged: {what}.") from error
+        except RowError as error:
+            frame = start + error.row
+            raise EpisodeError(f"{self.where}, frame {frame}: column {name!r} is damaged: {error}.") from error
 
     def _frames(self, camera: str, start: int, stop: int) -> Frames:
         if camera in self._dataset.info.image_keys:
             return decode_images(self._rows(camera, start, stop), self.where, start, self._dataset.local)
         place = self._dataset.table.videos[camera]
-        relative = self._dataset.video_file(camera, self._position)
-        path = self._dataset.local(relative)
         first = int(place.first[self._position])
+        path = self._local(self._dataset.video_file(camera, self._position), start)
         try:
             self._require_frames(path, camera)
             return self._dataset.reader.read(path, first + start, first + stop)
@@ -271,8 +270,8 @@ class LeRobotEpisode(Episode):
             )
 
     def _rows(self, name: str, start: int, stop: int) -> pa.ChunkedArray:
-        path = self._dataset.local(self._dataset.data_file(self._position))
         first = int(self._dataset.table.first_row[self._position])
+        path = self._local(self._dataset.data_file(self._position), start)
         try:
             self._dataset.require_rows(self._position)
             return self._dataset.rows.read(path, name, first + start, first + stop)
@@ -280,3 +279,9 @@ class LeRobotEpisode(Episode):
             if str(error).startswith(self.where):
                 raise
             raise EpisodeError(f"episode {self.index}, frame {start}: {error}") from error
+
+    def _local(self, relative: str, frame: int) -> Path:
+        try:
+            return self._dataset.local(relative)
+        except EpisodeError as error:
+            raise EpisodeError(f"episode {self.index}, frame {frame}: {error}") from error

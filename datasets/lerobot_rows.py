@@ -17,6 +17,18 @@ from cosmos_robot.errors import EpisodeError
 _BATCH_ROWS = 256
 
 
+class RowError(ValueError):
+    """A row that has not the numbers of the others.
+
+    Attributes:
+        row: its number among the rows that were read.
+    """
+
+    def __init__(self, message: str, row: int) -> None:
+        super().__init__(message)
+        self.row = row
+
+
 @dataclass(frozen=True)
 class _OpenTable:
     """An open parquet file and the first row of each of its row groups, with the end as the last number."""
@@ -141,8 +153,7 @@ def as_array(values: pa.ChunkedArray) -> NDArray[Any]:
         `[N]` for numbers, `[N, D]` for lists, `[N, A, B]` for lists of lists; the dtype is the column's own.
 
     Raises:
-        ValueError: if a value is missing, a list is of another length, or these are no numbers; the first argument
-            says what, the second is the row.
+        RowError: if a value is missing, a list is of another length, or these are no numbers.
     """
     array = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
     return np.array(_dense(array))  # a copy: what is cached is not the caller's to change
@@ -160,7 +171,7 @@ def _dense(array: pa.Array) -> NDArray[Any]:
         array = array.storage
     if array.null_count:
         row = int(np.argmax(array.is_null().to_numpy(zero_copy_only=False)))
-        raise ValueError("a value is missing", row)
+        raise RowError("a value is missing", row)
     if pa.types.is_fixed_size_list(array.type):
         return _rows_of(_dense(array.flatten()), len(array), array.type.list_size)
     if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
@@ -168,14 +179,14 @@ def _dense(array: pa.Array) -> NDArray[Any]:
         width = int(lengths[0]) if len(lengths) else 0
         if (lengths != width).any():
             row = int(np.argmax(lengths != width))
-            raise ValueError(f"it has {lengths[row]} numbers and not {width}", row)
+            raise RowError(f"it has {lengths[row]} numbers and not {width}", row)
         try:
             inner = _dense(array.flatten())
-        except ValueError as error:
-            raise ValueError(error.args[0], error.args[1] // max(width, 1)) from error
+        except RowError as error:
+            raise RowError(str(error), error.row // max(width, 1)) from error
         return _rows_of(inner, len(array), width)
     if not is_numeric(array.type):
-        raise ValueError(f"it holds {array.type} and no number", 0)
+        raise RowError(f"it holds {array.type} and no number", 0)
     dense: NDArray[Any] = array.to_numpy(zero_copy_only=False)
     return dense
 
