@@ -88,7 +88,7 @@ def actions_at(episode: Episode, domain: Domain, steps: Steps) -> SourceActions:
             values[:, block.columns] = _pose_rows(columns, part, block, steps)
         else:
             own = [domain.channel_names.index(name) for name in part.names]
-            values[:, own] = columns.single(part, 1 if part.at == "next" else 0)
+            values[:, own] = columns.single(part, 1 if part.at == "next" else 0, len(steps) - 1)
     state = _state(columns, domain, layout)
     return SourceActions(Actions(values.astype(np.float32), ActionSpace.ROBOT, domain.name), state, layout.name)
 
@@ -124,12 +124,12 @@ class _Columns:
         columns = self.column(part.column).shape[1]
         return columns if part.start is None or part.stop is None else max(0, min(part.stop, columns) - part.start)
 
-    def numbers(self, part: ColumnPart) -> Float64:
-        rows = self.column(part.column)[:, part.start : part.stop].astype(np.float64)
+    def numbers(self, part: ColumnPart, first: int = 0, stop: int | None = None) -> Float64:
+        rows = self.column(part.column)[first:stop, part.start : part.stop].astype(np.float64)
         bad = ~np.isfinite(rows).all(axis=1)
         if bad.any():
             row = int(np.argmax(bad))
-            require_finite(rows[row : row + 1], self._episode.where, part.column, int(self._steps[row]))
+            require_finite(rows[row : row + 1], self._episode.where, part.column, int(self._steps[first + row]))
         return rows
 
     def rotations(self, pose: PoseColumns) -> Float64:
@@ -142,9 +142,8 @@ class _Columns:
                 f"{self._episode.where}, frames {first} to {last}: column {pose.rotation} as {pose.form}: {error}"
             ) from error
 
-    def single(self, columns: SingleColumns, first: int) -> Float64:
-        rows = self.numbers(columns.part)[first : first + len(self._steps) - 1]
-        return columns.scale * rows + columns.offset
+    def single(self, columns: SingleColumns, first: int, count: int) -> Float64:
+        return columns.scale * self.numbers(columns.part, first, first + count) + columns.offset
 
     def require_every_step(self, pose: str) -> None:
         if (np.diff(self._steps) != 1).any():
@@ -169,7 +168,7 @@ def _state(columns: _Columns, domain: Domain, layout: Layout) -> FloatArray | No
     state = np.empty(domain.raw_action_dim)
     for part in layout.state:
         own = [domain.channel_names.index(name) for name in part.names]
-        state[own] = columns.single(part, 0)[0]
+        state[own] = columns.single(part, 0, 1)[0]
     return state.astype(np.float32)
 
 

@@ -215,7 +215,7 @@ class Windows(Sequence[Window]):
 
     def _next_readable(self, position: int) -> Window:
         assert self._log is not None
-        first_error: EpisodeError | MediaError | None = None
+        first = ""  # not the error itself, whose traceback would hold this sequence in a circle
         tried: set[int] = set()
         for candidate in (*range(position, len(self)), *range(position)):
             episode = self.place(candidate)[0]
@@ -225,9 +225,9 @@ class Windows(Sequence[Window]):
             try:
                 return self._read(candidate)
             except (EpisodeError, MediaError) as error:
-                first_error = first_error or error
+                first = first or str(error)
                 self._note(self._log, candidate, error)
-        raise EpisodeError(f"none of {len(tried)} episodes could be read; the first: {first_error}") from first_error
+        raise EpisodeError(f"none of {len(tried)} episodes could be read; the first: {first}")
 
     def _note(self, log: SkipLog, position: int, error: Exception) -> None:
         log.add(Skipped(*self.place(position), str(error)))

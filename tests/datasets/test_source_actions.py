@@ -1,5 +1,7 @@
 """Each dataset's columns as its domain's actions, against matrices multiplied out here, with scipy's rotations alone."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from recorded_episode import RecordedEpisode
@@ -28,7 +30,7 @@ def homogeneous(rotation, translation=(0.0, 0.0, 0.0)):
 def framewise(frame, positions=POSITIONS, rotations=ROTATIONS, steps=range(LENGTH)):
     """`[T, 9]`: `inv(T_i F) @ T_{i+1} F`, then the translation and the rotation's first two columns."""
     poses = [homogeneous(rotations.as_matrix()[i], positions[i]) @ frame for i in steps]
-    deltas = [np.linalg.inv(a) @ b for a, b in zip(poses, poses[1:], strict=False)]
+    deltas = [np.linalg.inv(a) @ b for a, b in pairwise(poses)]
     return np.array([[*d[:3, 3], *d[:3, 0], *d[:3, 1]] for d in deltas])
 
 
@@ -49,7 +51,9 @@ FRACTAL = np.array(
 UMI_CAMERA_TO_GRIPPER = homogeneous(np.eye(3), [0, 0.086, 0.09])
 UMI_TIP_TO_GRIPPER = np.linalg.inv(homogeneous(np.eye(3), [0, 0.086, 0.01465 + 0.205])) @ UMI_CAMERA_TO_GRIPPER
 ROBOSUITE = (  # grip site -> right_hand -> panda_link8 -> OpenCV
-    homogeneous(np.eye(3), [0, 0, -0.097]) @ homogeneous(Rotation.from_euler("z", -45, degrees=True).as_matrix()) @ TURN_90
+    homogeneous(np.eye(3), [0, 0, -0.097])
+    @ homogeneous(Rotation.from_euler("z", -45, degrees=True).as_matrix())
+    @ TURN_90
 )
 
 euler = ROTATIONS.as_euler("xyz")
@@ -61,7 +65,10 @@ gripper = GRIPPER[:, None]
 
 CASES = {
     "bridge_orig_lerobot": (
-        {"observation.state": np.hstack([POSITIONS, euler, padding, 9 + gripper]), "action": np.hstack([filler, gripper])},
+        {
+            "observation.state": np.hstack([POSITIONS, euler, padding, 9 + gripper]),
+            "action": np.hstack([filler, gripper]),
+        },
         np.hstack([framewise(BRIDGE), gripper[:-1]]),
     ),
     "fractal": (
@@ -76,7 +83,10 @@ CASES = {
         np.hstack([framewise(TURN_90), 1 - gripper[:-1]]),
     ),
     "droid_lerobot, lerobot/droid_1.0.1": (
-        {"observation.state.cartesian_position": np.hstack([POSITIONS, euler]), "action": np.hstack([filler, filler[:, :1], gripper])},
+        {
+            "observation.state.cartesian_position": np.hstack([POSITIONS, euler]),
+            "action": np.hstack([filler, filler[:, :1], gripper]),
+        },
         np.hstack([framewise(TURN_90), 1 - gripper[:-1]]),
     ),
     "droid_lerobot, robomimic": (
@@ -91,7 +101,11 @@ CASES = {
         np.hstack([framewise(UMI_CAMERA_TO_GRIPPER), gripper[1:]]),  # the width of the frame that it leads to
     ),
     "umi, dataset.zarr": (
-        {"robot0_eef_pos": POSITIONS, "robot0_eef_rot_axis_angle": ROTATIONS.as_rotvec(), "robot0_gripper_width": gripper},
+        {
+            "robot0_eef_pos": POSITIONS,
+            "robot0_eef_rot_axis_angle": ROTATIONS.as_rotvec(),
+            "robot0_gripper_width": gripper,
+        },
         np.hstack([framewise(UMI_TIP_TO_GRIPPER), gripper[1:]]),
     ),
     "robomind-franka": (
@@ -103,11 +117,18 @@ CASES = {
     ),
     "robomind-franka-dual": (
         {
-            "observation.states.end_effector": np.hstack([POSITIONS, euler, SECOND_POSITIONS, SECOND_ROTATIONS.as_euler("xyz")]),
+            "observation.states.end_effector": np.hstack(
+                [POSITIONS, euler, SECOND_POSITIONS, SECOND_ROTATIONS.as_euler("xyz")]
+            ),
             "actions.joint_position": np.hstack([filler, filler[:, :1], gripper, filler, filler[:, :1], gripper**2]),
         },
         np.hstack(
-            [framewise(TURN_90), 1 - gripper[:-1], framewise(TURN_90, SECOND_POSITIONS, SECOND_ROTATIONS), 1 - gripper[:-1] ** 2]
+            [
+                framewise(TURN_90),
+                1 - gripper[:-1],
+                framewise(TURN_90, SECOND_POSITIONS, SECOND_ROTATIONS),
+                1 - gripper[:-1] ** 2,
+            ]
         ),
     ),
 }
@@ -143,7 +164,7 @@ def test_libero_s_commands_are_those_that_are_stored(column, camera, stored):
 
 def test_commands_have_no_meaning_at_another_rate():
     episode = RecordedEpisode({"actions": np.hstack([filler, gripper])}, fps=20)
-    with pytest.raises(InvalidInputError, match="commands to the robot's controller.*fps=20"):
+    with pytest.raises(InvalidInputError, match=r"commands to the robot's controller.*fps=20"):
         actions_at(episode, get_domain("libero"), np.array([0, 2, 4]))
 
 
@@ -271,7 +292,7 @@ def test_a_number_that_is_none_is_found(bad):
     columns = {name: values.copy() for name, values in CASES["bridge_orig_lerobot"][0].items()}
     columns["observation.state"][4, 2] = bad
     episode = RecordedEpisode(columns, index=3)
-    with pytest.raises(EpisodeError, match="memory, episode 3, frame 4: column 'observation.state'"):
+    with pytest.raises(EpisodeError, match=r"memory, episode 3, frame 4: column 'observation.state'"):
         episode.actions("bridge")
     with pytest.raises(EpisodeError, match="frame 4"):
         actions_at(episode, get_domain("bridge"), np.array([0, 2, 4, 6]))
