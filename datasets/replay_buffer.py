@@ -39,10 +39,13 @@ def recognises(path: Path) -> bool:
         return any((path / name).is_file() for name in _ROOT_FILES) or (path / _ENDS).is_dir()
     if path.name.lower().endswith(".zarr.zip"):
         return True
-    if not zipfile.is_zipfile(path):
+    if path.suffix.lower() != ".zip":
         return False
-    with zipfile.ZipFile(path) as archive:
-        names = set(archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+    except zipfile.BadZipFile:
+        return False
     return not names.isdisjoint(_ROOT_FILES)
 
 

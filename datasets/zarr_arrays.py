@@ -13,7 +13,7 @@ import zarr.errors
 from zarr.storage import LocalStore, ZipStore
 
 from cosmos_robot.datasets.unreadable_frame import reason
-from cosmos_robot.errors import EpisodeError, MissingDependencyError
+from cosmos_robot.errors import CosmosRobotError, EpisodeError, MissingDependencyError
 
 type MissingChunks = Literal["error", "fill"]
 """What a chunk that is not stored is: a lost file, or what Zarr fills it with (zeros)."""
@@ -56,27 +56,28 @@ def open_zarr(path: Path, missing_chunks: MissingChunks) -> ZarrArrays:
         MissingDependencyError: if a codec's package is not installed; it names the extra.
         EpisodeError: if it is no Zarr hierarchy, or cannot be read.
     """
+    store = LocalStore(path, read_only=True) if path.is_dir() else ZipStore(path, mode="r")
     try:
-        return _opened(path, missing_chunks)
+        return ZarrArrays(_arrays(path, store, missing_chunks), store)
+    except CosmosRobotError:
+        raise
+    except ZARR_ERRORS as error:
+        raise EpisodeError(
+            f"{path} cannot be opened as Zarr ({reason(error)}); it must be a whole folder with .zgroup, or a zip of "
+            f"one."
+        ) from error
+
+
+def _arrays(path: Path, store: "LocalStore | ZipStore", missing_chunks: MissingChunks) -> "dict[str, zarr.Array[Any]]":
+    try:
+        nodes = zarr.open_group(store, mode="r").members(max_depth=None)
     except _UNKNOWN_CODEC as error:
         _register_codecs(path, error)
-    except ZARR_ERRORS as error:
-        raise _unreadable(path, error) from error
-    try:
-        return _opened(path, missing_chunks)
-    except ZARR_ERRORS as error:
-        raise _unreadable(path, error) from error
-
-
-def _opened(path: Path, missing_chunks: MissingChunks) -> ZarrArrays:
-    store = LocalStore(path, read_only=True) if path.is_dir() else ZipStore(path, mode="r")
-    root = zarr.open_group(store, mode="r")
-    arrays = {
-        name: node.with_config({"read_missing_chunks": missing_chunks == "fill"})
-        for name, node in root.members(max_depth=None)
-        if isinstance(node, zarr.Array)
+        nodes = zarr.open_group(store, mode="r").members(max_depth=None)
+    fill = missing_chunks == "fill"
+    return {
+        name: node.with_config({"read_missing_chunks": fill}) for name, node in nodes if isinstance(node, zarr.Array)
     }
-    return ZarrArrays(arrays=arrays, store=store)
 
 
 def _register_codecs(path: Path, error: Exception) -> None:
@@ -90,9 +91,3 @@ def _register_codecs(path: Path, error: Exception) -> None:
             f"`pip install 'cosmos-robot[umi]'` ({reason(error)})."
         ) from missing
     register_codecs(verbose=False)
-
-
-def _unreadable(path: Path, error: Exception) -> EpisodeError:
-    return EpisodeError(
-        f"{path} cannot be opened as Zarr ({reason(error)}); it must be a whole folder with .zgroup, or a zip of one."
-    )
