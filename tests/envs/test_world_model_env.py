@@ -359,7 +359,7 @@ def test_wrong_keywords(more, error, says, counting, starts):
 
 def test_wrong_reset_options(counting, starts):
     env = WorldModelEnv(**options(counting, starts))
-    with pytest.raises(InvalidInputError, match="unknown reset option.* epsiode"):
+    with pytest.raises(InvalidInputError, match=r"unknown reset option.* epsiode"):
         env.reset(options={"epsiode": 1})
     with pytest.raises(InvalidInputError, match="no start number 9; they are 0 to 4"):
         env.reset(options={"episode": 9})
