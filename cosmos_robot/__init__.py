@@ -10,13 +10,19 @@ from cosmos_robot.gymnasium_hook import register_with_gymnasium
 
 if TYPE_CHECKING:
     from cosmos_robot.datasets.action_files import read_actions
-    from cosmos_robot.datasets.images import read_image
+    from cosmos_robot.datasets.episode import Episode, Episodes
+    from cosmos_robot.datasets.images import read_image, write_image
+    from cosmos_robot.datasets.open_episodes import open_episodes
     from cosmos_robot.datasets.video import read_video, write_video
+    from cosmos_robot.datasets.window_dataset import WindowDataset
+    from cosmos_robot.datasets.windows import Window, windows
     from cosmos_robot.domains.domain import Domain
     from cosmos_robot.domains.registry import get_domain, list_domains, register_domain
+    from cosmos_robot.interface.generation import Generation
+    from cosmos_robot.interface.media_request import MediaRequest
     from cosmos_robot.interface.request import ActionRequest
     from cosmos_robot.interface.world_model import WorldModel
-    from cosmos_robot.types import Actions, ActionSpace, Observation, Rollout
+    from cosmos_robot.types import Actions, ActionSpace, Observation, Rollout, Sound
     from cosmos_robot.world_model import LocalWorldModel, load_world_model
 
 __version__ = "0.1.0"
@@ -26,17 +32,27 @@ __all__ = [
     "ActionSpace",
     "Actions",
     "Domain",
+    "Episode",
+    "Episodes",
+    "Generation",
     "LocalWorldModel",
+    "MediaRequest",
     "Observation",
     "Rollout",
+    "Sound",
+    "Window",
+    "WindowDataset",
     "WorldModel",
     "get_domain",
     "list_domains",
     "load_world_model",
+    "open_episodes",
     "read_actions",
     "read_image",
     "read_video",
     "register_domain",
+    "windows",
+    "write_image",
     "write_video",
 ]
 
@@ -45,17 +61,27 @@ _WHERE = {
     "ActionSpace": "cosmos_robot.types",
     "Actions": "cosmos_robot.types",
     "Domain": "cosmos_robot.domains.domain",
+    "Episode": "cosmos_robot.datasets.episode",
+    "Episodes": "cosmos_robot.datasets.episode",
+    "Generation": "cosmos_robot.interface.generation",
     "LocalWorldModel": "cosmos_robot.world_model",
+    "MediaRequest": "cosmos_robot.interface.media_request",
     "Observation": "cosmos_robot.types",
     "Rollout": "cosmos_robot.types",
+    "Sound": "cosmos_robot.types",
+    "Window": "cosmos_robot.datasets.windows",
+    "WindowDataset": "cosmos_robot.datasets.window_dataset",
     "WorldModel": "cosmos_robot.interface.world_model",
     "get_domain": "cosmos_robot.domains.registry",
     "list_domains": "cosmos_robot.domains.registry",
     "load_world_model": "cosmos_robot.world_model",
+    "open_episodes": "cosmos_robot.datasets.open_episodes",
     "read_actions": "cosmos_robot.datasets.action_files",
     "read_image": "cosmos_robot.datasets.images",
     "read_video": "cosmos_robot.datasets.video",
     "register_domain": "cosmos_robot.domains.registry",
+    "windows": "cosmos_robot.datasets.windows",
+    "write_image": "cosmos_robot.datasets.images",
     "write_video": "cosmos_robot.datasets.video",
 }
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from cosmos_robot.errors import (
     UnsupportedModeError,
     UntrainedDomainWarning,
 )
+from cosmos_robot.interface.generation import Generation
+from cosmos_robot.interface.media_request import MediaRequest
 from cosmos_robot.interface.request import ActionRequest
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.types import (
@@ -26,12 +29,15 @@ from cosmos_robot.types import (
     Prediction,
     Progress,
     Rollout,
+    Sound,
 )
 
 if TYPE_CHECKING:
     import torch
 
     from cosmos_robot.engine.checkpoint import LoadedCheckpoint
+    from cosmos_robot.engine.media import MediaOutput
+    from cosmos_robot.engine.media_plan import MediaPlan, MediaPlanner
 
 EMBEDDED = Path(__file__).parent / "checkpoints" / "pusht"
 """Where the embedded default checkpoint lies."""
@@ -68,6 +74,48 @@ class LocalWorldModel(WorldModel):
             self._rollout(request, given, prediction)
             for request, given, prediction in zip(requests, inputs, predictions, strict=True)
         ]
+
+    def generate_media(self, requests: Sequence[MediaRequest], *, progress: Progress | None = None) -> list[Generation]:
+        """Answer requests of the modes without actions, those that can share a forward pass together.
+
+        Raises:
+            UnsupportedModeError: if sound is asked of a checkpoint that has none.
+            InvalidInputError: if a request does not fit the tables or the checkpoint.
+        """
+        from cosmos_robot.engine.media import generate_media
+
+        plans = [self._planner.plan(request) for request in requests]
+        outputs = generate_media(self.engine, [plan.given for plan in plans], progress=progress)
+        return [
+            self._generation(request, plan, output)
+            for request, plan, output in zip(requests, plans, outputs, strict=True)
+        ]
+
+    def clip_frames(self, request: MediaRequest) -> int:
+        """How many frames one generation for a video request has where the caller does not say."""
+        return self._planner.clip_frames(request)
+
+    @cached_property
+    def _planner(self) -> "MediaPlanner":
+        from cosmos_robot.engine.media_plan import MediaPlanner
+
+        return MediaPlanner(self.engine, self.facts, self.name)
+
+    def _generation(self, request: MediaRequest, plan: "MediaPlan", output: "MediaOutput") -> Generation:
+        frames, sound, fps = output.frames[: plan.num_frames], None, plan.given.fps
+        if output.sound is not None and self.engine.sound is not None:
+            samples = output.sound[:, : self.engine.sound.samples(plan.num_frames, fps)]
+            sound = Sound(samples.cpu().numpy(), self.engine.sound.sample_rate)
+        return Generation(
+            mode=request.mode,
+            frames=frames if request.keep_on_device else frames.cpu().numpy(),
+            fps=fps,
+            sound=sound,
+            seed=request.seed,
+            prompt=request.prompt,
+            prompt_used=request.prompt_used,
+            notes=plan.notes,
+        )
 
     def canvas(self, request: ActionRequest) -> Canvas:
         """Find the sizes that a request's frames pass through; `output` is what comes back."""

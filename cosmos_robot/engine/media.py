@@ -6,7 +6,7 @@ noise, never reach them. diffusers fills the clip up and encodes it whole; the r
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -20,12 +20,11 @@ from cosmos_robot.engine.layout import TEMPORAL_FACTOR, SequenceLayout
 from cosmos_robot.engine.noise import draw_noise
 from cosmos_robot.engine.prompt import MAX_PROMPT_TOKENS
 from cosmos_robot.errors import InvalidInputError, MediaError, UnsupportedModeError
+from cosmos_robot.interface.media_request import MEDIA_MODES, MediaMode
 from cosmos_robot.types import Frames, Progress, require_sampling
 
 if TYPE_CHECKING:
     from cosmos_robot.engine.engine import Engine
-
-MediaInputMode = Literal["text2image", "text2video", "image2video", "video2video"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +49,7 @@ class MediaInput:
         use_system_prompt: whether the checkpoint's system prompt stands before the user's.
     """
 
-    mode: MediaInputMode
+    mode: MediaMode
     prompt: str
     size: tuple[int, int]
     num_frames: int
@@ -67,8 +66,8 @@ class MediaInput:
     use_system_prompt: bool = True
 
     def __post_init__(self) -> None:
-        if self.mode not in get_args(MediaInputMode):
-            raise InvalidInputError(f"unknown mode {self.mode!r}; expected one of {get_args(MediaInputMode)}.")
+        if self.mode not in MEDIA_MODES:
+            raise InvalidInputError(f"unknown mode {self.mode!r}; expected one of {', '.join(MEDIA_MODES)}.")
         if self.num_frames < 1 or self.num_frames % TEMPORAL_FACTOR != 1:
             raise InvalidInputError(f"whole latent frames take 4k + 1 frames; got {self.num_frames}.")
         require_sampling(num_steps=self.num_steps, guidance=self.guidance, shift=self.shift, fps=self.fps)

@@ -105,7 +105,13 @@ class PushTTraining:
     )
     facts: CheckpointFacts = field(
         default_factory=lambda: CheckpointFacts(
-            native_canvas=CANVAS, max_action_chunk_size=CHUNK, domain_ids=(4,), num_steps=10, guidance=1.0, shift=5.0
+            native_canvas=CANVAS,
+            max_action_chunk_size=CHUNK,
+            domain_ids=(4,),
+            num_steps=10,
+            guidance=1.0,
+            shift=5.0,
+            fps=10.0,
         )
     )
     dtype: str = "bfloat16"

@@ -1,0 +1,47 @@
+"""What a world model answers in the modes without actions."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.interface.media_request import MediaMode
+from cosmos_robot.types import Frames, Sound
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """An image, a video, or a video with sound.
+
+    Attributes:
+        mode: the mode that gave it.
+        frames: uint8 `[N, H, W, 3]`; N is 1 for an image. A torch tensor on its device where `keep_on_device` was set.
+        fps: frames a second.
+        sound: what is heard with it, as long as the frames; None for a silent one.
+        seed: the seed that gave it.
+        prompt: the caller's prompt.
+        prompt_used: the prompt that the model was given: the caller's, or its upsampled form.
+        notes: sentences about what was answered otherwise than asked, for instance at another size.
+    """
+
+    mode: MediaMode
+    frames: Frames | Any
+    fps: float
+    sound: Sound | None
+    seed: int
+    prompt: str
+    prompt_used: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def image(self) -> Frames | Any:
+        """The first frame: uint8 `[H, W, 3]`."""
+        return self.frames[0]
+
+    def numpy(self) -> Frames:
+        """The frames as a numpy array, copied from their device where they are on one."""
+        frames = self.frames if isinstance(self.frames, np.ndarray) else self.frames.cpu().numpy()
+        if frames.dtype != np.uint8:
+            raise InvalidInputError(f"frames must be uint8; got {frames.dtype}.")
+        return np.asarray(frames, dtype=np.uint8)

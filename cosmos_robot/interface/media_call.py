@@ -1,0 +1,82 @@
+"""One public call of a mode without actions: its keywords, checked and spread over the items of its batch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.interface.call import pick, pick_seed
+from cosmos_robot.interface.media_request import MediaMode, MediaOptions, MediaRequest
+from cosmos_robot.types import Frames, require_frame
+
+_SPREAD = ("negative_prompt", "seed")
+"""Keywords that may differ within a batch."""
+
+
+def read_pictures(given: Any) -> tuple[list[Frames], bool]:
+    """Read one picture `[H, W, 3]` or a batch: clips of one frame, and whether it was a batch.
+
+    Raises:
+        MediaError: if a picture is not uint8 RGB.
+    """
+    batched = isinstance(given, list | tuple) or (isinstance(given, np.ndarray) and given.ndim == 4)
+    return [require_frame(picture)[None] for picture in (given if batched else [given])], batched
+
+
+def media_requests(
+    mode: MediaMode,
+    prompt: str | Sequence[str],
+    clips: list[Frames] | None,
+    options: MediaOptions,
+    *,
+    batched: bool = False,
+    **fields: Any,
+) -> tuple[list[MediaRequest], bool]:
+    """Make the requests of one call.
+
+    Args:
+        mode: the mode.
+        prompt: one, or one for each item.
+        clips: what conditions each item; one alone is shared by all prompts. None for text alone.
+        options: the keywords as they were given.
+        batched: whether the clips were given as a batch.
+        fields: further fields of `MediaRequest`.
+
+    Returns:
+        The requests, and whether the call was one of a batch.
+
+    Raises:
+        TypeError: if a keyword is unknown.
+        InvalidInputError: if prompts and clips are not equally many.
+    """
+    unknown = set(options) - set(MediaOptions.__annotations__)
+    if unknown:
+        raise TypeError(f"unknown keyword(s): {', '.join(sorted(unknown))}.")
+    count = _count(prompt, clips, batched=batched)
+    shared = {key: value for key, value in options.items() if key not in (*_SPREAD, "progress")}
+    negative = options.get("negative_prompt")
+    requests = [
+        MediaRequest(
+            mode=mode,
+            prompt=pick(prompt, index, "prompt"),
+            frames=None if clips is None else clips[index % len(clips)],
+            negative_prompt=None if negative is None else pick(negative, index, "negative_prompt"),
+            seed=pick_seed(options.get("seed", 0), index),
+            **shared,  # type: ignore[arg-type]
+            **fields,
+        )
+        for index in range(count)
+    ]
+    return requests, batched or not isinstance(prompt, str)
+
+
+def _count(prompt: str | Sequence[str], clips: list[Frames] | None, *, batched: bool) -> int:
+    prompts = 1 if isinstance(prompt, str) else len(prompt)
+    if prompts == 0 or clips == []:
+        raise InvalidInputError("the batch is empty.")
+    if clips is None or not batched:
+        return prompts
+    if not isinstance(prompt, str) and prompts != len(clips):
+        raise InvalidInputError(f"{len(clips)} pictures or videos take one prompt or {len(clips)}; got {prompts}.")
+    return len(clips)

@@ -1,0 +1,358 @@
+"""The modes without actions as users call them: defaults, sizes, batches, chains, sound, and bad input."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from distilled import distilled_pipeline
+from media_case import pictures
+from PIL import Image
+
+import cosmos_robot as cr
+from cosmos_robot.datasets.images import read_image
+from cosmos_robot.engine.checkpoint import CheckpointFacts, LoadedCheckpoint
+from cosmos_robot.engine.media import MediaInput, MediaOutput
+from cosmos_robot.errors import InvalidInputError, MediaError, UnsupportedModeError
+from cosmos_robot.interface.chain import chunk_seed
+from cosmos_robot.interface.media_prompt import default_negative_prompt
+from cosmos_robot.world_model import LocalWorldModel
+
+FAST = {"num_steps": 1, "guidance": 1.0, "resolution": 256, "negative_prompt": ""}
+CLIP = {**FAST, "num_frames": 5}
+NATIVE = CheckpointFacts(
+    native_canvas=(96, 96), max_action_chunk_size=16, domain_ids=(4,), num_steps=1, guidance=1.0, shift=5.0, fps=10.0
+)
+
+
+@pytest.fixture(scope="module")
+def wm(engines):
+    return LocalWorldModel(LoadedCheckpoint(engines("sound"), CheckpointFacts(), "random"))
+
+
+@pytest.fixture(scope="module")
+def native(engines):
+    return LocalWorldModel(LoadedCheckpoint(engines("nano"), NATIVE, "embedded"))
+
+
+@pytest.fixture(scope="module")
+def small(engines):
+    """With sound, and a canvas that is quick."""
+    facts = dataclasses.replace(NATIVE, fps=24.0)
+    return LocalWorldModel(LoadedCheckpoint(engines("sound"), facts, "small"))
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Requests that reach the engine, which answers at once with frames that tell them apart."""
+    seen: list[MediaInput] = []
+
+    def answer(engine, requests, *, progress=None):
+        seen.extend(requests)
+        return [
+            MediaOutput(torch.tensor(len(seen) * 10, dtype=torch.uint8).expand(r.num_frames, *r.size, 3), None)
+            for r in requests
+        ]
+
+    monkeypatch.setattr("cosmos_robot.engine.media.generate_media", answer)
+    return seen
+
+
+def test_defaults_are_the_fields(wm, asked):
+    picture, clip = pictures(1, (720, 1280))[0], pictures(5, (720, 1280))
+    wm.text2image("A cat.")
+    wm.text2video("A cat.")
+    wm.image2video(picture, "A cat.")
+    wm.video2video(clip, "A cat.")
+    image, *videos = asked
+    assert (image.num_steps, image.guidance, image.shift, image.size) == (50, 4.0, 3.0, (960, 960))
+    assert image.prompt == "A cat. This image is of 960x960 resolution."
+    assert image.negative_prompt == "This image is not of 960x960 resolution."
+    for video in videos:
+        assert (video.num_steps, video.guidance, video.shift) == (35, 6.0, 10.0)
+        assert (video.num_frames, video.fps, video.size) == (189, 24.0, (720, 1280))
+        assert video.prompt.startswith("A cat. The video is 7.9 seconds long and is of 24 FPS.")
+        assert video.negative_prompt.startswith(default_negative_prompt())
+        assert video.use_system_prompt
+    assert [video.clean_frames for video in videos] == [(), (0,), (0, 1)]
+
+
+def test_edge_has_its_own_defaults(engines, asked):
+    edge = LocalWorldModel(LoadedCheckpoint(engines("edge"), CheckpointFacts(), "edge"))
+    edge.text2video("A cat.")
+    edge.text2image("A cat.")
+    video, image = asked
+    assert (video.size, video.num_frames, video.guidance, video.shift) == ((480, 832), 121, 5.0, None)
+    assert (image.size, image.guidance, image.shift) == ((640, 640), 4.0, None)
+
+
+def test_an_empty_negative_prompt_turns_it_off(wm, asked):
+    wm.text2video("A cat.", negative_prompt="")
+    wm.text2video("A cat.", negative_prompt="dark")
+    assert asked[0].negative_prompt.startswith("The video is not 7.9 seconds long")
+    assert asked[1].negative_prompt.startswith("dark. The video is not 7.9 seconds long")
+
+
+def test_sizes(wm, asked):
+    tall, wide = pictures(1, (1280, 720))[0], pictures(5, (200, 390))
+    sizes = [
+        wm.text2video("A cat.", resolution="480_4_3"),
+        wm.text2video("A cat.", resolution=480, aspect_ratio="9:16"),
+        wm.text2video("A cat.", height=500, width=800),
+        wm.image2video(tall, resolution=480),
+        wm.image2video(tall, resolution=480, aspect_ratio="16,9"),
+        wm.video2video(wide, resolution=256),
+    ]
+    assert [g.frames.shape[1:3] for g in sizes] == [
+        (544, 736),
+        (832, 480),
+        (480, 832),
+        (832, 480),
+        (480, 832),
+        (192, 320),
+    ]
+    assert [bool(g.notes) for g in sizes] == [False, False, True, False, False, False]
+    assert "answered at 480x832, the canvas nearest to 500x800" in sizes[2].notes[0]
+
+
+@pytest.mark.parametrize(("wanted", "generated"), [(2, 5), (5, 5), (24, 25), (189, 189)])
+def test_any_frame_count_is_generated_whole_and_cut(wanted, generated, wm, asked):
+    answer = wm.text2video("A cat.", num_frames=wanted)
+    assert asked[0].num_frames == generated
+    assert len(answer.frames) == wanted
+
+
+def test_image_and_video(wm):
+    image = wm.text2image("A cat.", **FAST)
+    assert (image.frames.shape, image.frames.dtype, image.sound) == ((1, 256, 256, 3), np.uint8, None)
+    assert image.image.shape == (256, 256, 3)
+    video = wm.text2video("A cat.", seed=3, **CLIP)
+    assert (video.mode, video.seed, video.prompt, video.prompt_used) == ("text2video", 3, "A cat.", "A cat.")
+    assert video.frames.shape == (5, 192, 320, 3)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        video.seed = 4
+
+
+def test_frames_kept_on_the_device(wm):
+    kept = wm.text2image("A cat.", keep_on_device=True, **FAST)
+    assert isinstance(kept.frames, torch.Tensor)
+    assert kept.frames.dtype == torch.uint8
+    np.testing.assert_array_equal(kept.numpy(), wm.text2image("A cat.", **FAST).frames)
+
+
+def test_sound_is_as_long_as_the_frames(small):
+    video = small.text2video("A cat.", enable_sound=True, num_frames=7)
+    assert video.sound.samples.shape == (2, int(7 / 24 * 8000))
+    assert video.sound.samples.dtype == np.float32
+    assert np.abs(video.sound.samples).max() <= 1
+    assert small.text2video("A cat.", num_frames=7).sound is None
+
+
+def test_batches_equal_their_items(small):
+    prompts = ["A cat.", "A dog on a much longer walk."]
+    for call, source in (
+        (small.text2image, ()),
+        (small.image2video, (list(pictures(2)),)),
+        (small.video2video, (list(pictures(10).reshape(2, 5, 75, 130, 3)),)),
+    ):
+        options = {} if call == small.text2image else {"num_frames": 9}
+        together = call(*source, prompts, seed=5, **options)
+        for i, answer in enumerate(together):
+            alone = call(*(part[i] for part in source), prompts[i], seed=5 + i, **options)
+            assert (answer.prompt, answer.seed) == (prompts[i], 5 + i)
+            assert np.abs(answer.frames.astype(int) - alone.frames).max() <= 1
+
+
+def test_one_picture_for_many_prompts(wm, asked):
+    assert len(wm.image2video(pictures(1)[0], ["A.", "B."], **CLIP)) == 2
+    assert len(wm.image2video(list(pictures(3)), "A.", **CLIP)) == 3
+    with pytest.raises(InvalidInputError, match="take one prompt or 3; got 2"):
+        wm.image2video(list(pictures(3)), ["A.", "B."], **CLIP)
+    with pytest.raises(InvalidInputError, match="empty"):
+        wm.text2video([], **CLIP)
+
+
+def test_video_to_video_keeps_an_end(wm, asked):
+    clip = pictures(12)
+    wm.video2video(clip, **{**CLIP, "num_frames": 9})
+    wm.video2video(
+        clip, condition_video_keep="last", condition_frame_indexes_vision=(0, 2), **{**CLIP, "num_frames": 13}
+    )
+    np.testing.assert_array_equal(asked[0].frames, clip[:5])
+    np.testing.assert_array_equal(asked[1].frames, clip[-9:])
+    assert asked[1].clean_frames == (0, 2)
+
+
+def test_extension_chains_and_joins_without_a_doubled_frame(wm, asked):
+    clip = pictures(8, (192, 320))
+    longer = wm.extend_video(clip, "On.", extra_frames=10, **{**FAST, "num_frames": 9}, seed=2)
+    assert longer.frames.shape == (18, 192, 320, 3)
+    np.testing.assert_array_equal(longer.frames[:8], clip)
+    assert [int(frame.mean()) for frame in longer.frames[8:]] == [10] * 4 + [20] * 4 + [30] * 2
+    assert [r.seed for r in asked] == [2, chunk_seed(2, 1), chunk_seed(2, 2)]
+    assert [r.num_frames for r in asked] == [9, 9, 9]  # the last is generated whole and cut
+    np.testing.assert_array_equal(asked[0].frames, clip[-5:])
+    assert {int(frame.mean()) for frame in asked[1].frames} == {10}
+    assert (longer.seed, longer.notes) == (2, ())
+
+
+def test_extension_of_another_size_with_sound(small):
+    clip, steps = pictures(6, (100, 160)), []
+    options = {"num_frames": 9, "enable_sound": True, "progress": lambda *done: steps.append(done)}
+    longer = small.extend_video(clip, extra_frames=6, **options)
+    assert longer.frames.shape == (12, 96, 96, 3)
+    assert "from 100x160 to 96x96" in longer.notes[-1]
+    assert steps == [(1, 2), (2, 2)]
+    silence, rate = int(6 / 24 * 8000), longer.sound.sample_rate
+    assert abs(longer.sound.samples.shape[1] - 12 / 24 * rate) <= 3
+    assert np.abs(longer.sound.samples[:, :silence]).max() == 0
+    assert np.abs(longer.sound.samples[:, silence:]).max() > 0
+
+
+def test_extension_of_a_batch(small):
+    clips = [pictures(6), pictures(9, seed=1)]
+    both = small.extend_video(clips, extra_frames=4, num_frames=9)
+    assert [len(one.frames) for one in both] == [10, 13]
+    alone = small.extend_video(clips[1], extra_frames=4, num_frames=9, seed=1)
+    assert np.abs(both[1].frames.astype(int) - alone.frames).max() <= 1
+    with pytest.raises(InvalidInputError, match="no new one"):
+        small.extend_video(clips, num_frames=5)
+
+
+def test_native_canvas_is_answered_and_said(native):
+    plain = native.text2video("push the T to the left")
+    assert (plain.frames.shape, plain.fps, plain.notes) == ((17, 96, 96, 3), 10.0, ())
+    other = native.text2video("push the T to the left", resolution=720)
+    assert "native canvas of 96x96" in other.notes[0]
+    np.testing.assert_array_equal(other.frames, plain.frames)
+    video = native.image2video(pictures(1, (64, 80))[0])
+    assert video.frames.shape == (17, 96, 96, 3)
+    assert "native canvas of 96x96, from a picture of 64x80" in video.notes[0]
+    assert native.text2image("a T").notes == ()
+    with pytest.raises(InvalidInputError, match="clips of 2 to 17 frames"):
+        native.text2video("push", num_frames=18)
+
+
+def test_native_negative_prompt_is_the_empty_prompt_it_was_trained_with(native, asked):
+    native.text2video("push the T to the left", guidance=3.0)
+    assert (
+        asked[0].negative_prompt == "The video is 1.7 seconds long and is of 10 FPS. This video is of 96x96 resolution."
+    )
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"num_steps": 10}, {"guidance": 4.0}, {"shift": 3.0}, {"negative_prompt": "dark"}, {"guidance_interval": (0, 1)}],
+    ids=lambda setting: next(iter(setting)),
+)
+def test_distilled_settings_are_fixed(setting, distilled_model):
+    assert distilled_model.text2image("A cat.", resolution=256).frames.shape == (1, 256, 256, 3)
+    with pytest.raises(InvalidInputError, match=f"{next(iter(setting))} cannot be set.*4 steps"):
+        distilled_model.text2image("A cat.", resolution=256, **setting)
+
+
+@pytest.fixture(scope="module")
+def distilled_model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("distilled")
+    distilled_pipeline().save_pretrained(str(folder), overwrite_modular_index=True)
+    return cr.load_world_model(folder, device="cpu")
+
+
+@pytest.mark.parametrize("prompt", ["", "   ", "\n"])
+def test_empty_prompt(prompt, wm):
+    for call in (wm.text2image, wm.text2video):
+        with pytest.raises(InvalidInputError, match="prompt is empty"):
+            call(prompt)
+
+
+@pytest.mark.parametrize("name", ["prompt", "negative prompt"])
+def test_over_long_prompt(name, wm):
+    prompts = {"prompt": "A cat."} | {name.replace(" ", "_"): "word " * 5000}
+    with pytest.raises(InvalidInputError, match=rf"{name} is too long: \d+ tokens, at most 4096"):
+        wm.text2video(**prompts, **{k: v for k, v in CLIP.items() if k not in prompts})
+
+
+def test_sizes_past_the_tables(wm):
+    with pytest.raises(InvalidInputError, match=r"3000x4000 .* is past the tables.*720x1280"):
+        wm.text2video("A cat.", height=3000, width=4000)
+    with pytest.raises(InvalidInputError, match="256, 480, 704, 720"):
+        wm.text2video("A cat.", resolution=1080)
+    with pytest.raises(InvalidInputError, match="go together"):
+        wm.text2video("A cat.", height=480)
+    with pytest.raises(InvalidInputError, match="not both"):
+        wm.text2video("A cat.", height=480, width=832, resolution=480)
+
+
+def test_frame_counts_past_the_tables(wm):
+    with pytest.raises(InvalidInputError, match="2 to 197 frames"):
+        wm.text2video("A cat.", num_frames=198)
+    with pytest.raises(InvalidInputError, match="2 to 397 frames"):
+        wm.text2video("A cat.", num_frames=398, resolution=256)
+    with pytest.raises(InvalidInputError, match="one frame without sound"):
+        wm.text2image("A cat.", num_frames=5)
+
+
+def test_video_shorter_than_its_conditioning_frames(wm):
+    with pytest.raises(MediaError, match=r"\(0, 1\) reach over 5 frames, the video has 4"):
+        wm.video2video(pictures(4), **CLIP)
+    with pytest.raises(MediaError, match="the video has 4"):
+        wm.extend_video(pictures(4), **CLIP)
+    with pytest.raises(InvalidInputError, match="5 frames are given already"):
+        wm.video2video(pictures(5), **CLIP)
+    with pytest.raises(InvalidInputError, match="ascending"):
+        wm.video2video(pictures(9), condition_frame_indexes_vision=(1, 0), **CLIP)
+
+
+def test_sound_of_a_checkpoint_without_it(native, distilled_model):
+    with pytest.raises(UnsupportedModeError, match="no sound tokenizer"):
+        native.text2video("push", enable_sound=True)
+    with pytest.raises(UnsupportedModeError, match="sound"):
+        distilled_model.text2video("A cat.", enable_sound=True, resolution=256, num_frames=5)
+
+
+def test_image_that_does_not_decode_and_decompression_bomb(tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    Image.new("1", (8000, 8000)).save(tmp_path / "bomb.png")
+    with pytest.raises(MediaError, match="damaged"):
+        read_image(tmp_path / "broken.png")
+    with pytest.raises(MediaError, match="too large"):
+        read_image(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"guidance": 0.5},
+        {"num_steps": 0},
+        {"fps": -1.0},
+        {"shift": 0.0},
+        {"guidance_interval": (900, 100)},
+        {"seed": -1},
+    ],
+    ids=str,
+)
+def test_settings_out_of_their_range(options, wm):
+    with pytest.raises(InvalidInputError):
+        wm.text2video("A cat.", **options)
+
+
+def test_unknown_keyword(wm):
+    with pytest.raises(TypeError, match="steps"):
+        wm.text2video("A cat.", steps=3)
+
+
+def test_a_model_with_actions_alone_says_so():
+    class Actions(cr.WorldModel):
+        def generate(self, requests, *, progress=None):
+            raise NotImplementedError
+
+    with pytest.raises(UnsupportedModeError, match="cannot do text2image"):
+        Actions().text2image("A cat.")
+
+
+def test_facts_file_may_name_the_frame_rate(checkpoint_folder, tmp_path):
+    copy = shutil.copytree(checkpoint_folder, tmp_path / "copy")
+    (copy / "cosmos_robot.json").write_text(json.dumps({"native_canvas": [96, 96], "fps": 10}))
+    assert CheckpointFacts.read(copy).fps == 10.0
