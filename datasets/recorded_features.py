@@ -16,6 +16,8 @@ SUCCESS = "next.success"
 """LeRobot's own name for it (`lerobot/pusht`): true on the last row of an episode that reached its goal."""
 GENERATED = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 """Columns that LeRobot writes itself in every dataset."""
+PREDICTED = "predicted."
+"""Before the name of a column or camera: what a model said about it. LeRobot's policies do not look there."""
 _DTYPES = ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool")
 
 

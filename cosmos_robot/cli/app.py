@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cosmos_robot.cli.actions import actions_app
 from cosmos_robot.cli.boundary import SentenceGroup
 from cosmos_robot.cli.convert import convert
 from cosmos_robot.cli.demo import demo
@@ -12,7 +13,9 @@ from cosmos_robot.cli.domains import domains_app
 from cosmos_robot.cli.label import label
 from cosmos_robot.cli.modes import forward_dynamics, inverse_dynamics, policy, rollout
 from cosmos_robot.cli.run import run
+from cosmos_robot.cli.stats import stats
 from cosmos_robot.cli.train import train
+from cosmos_robot.cli.view import view
 
 app = typer.Typer(
     name="cosmos-robot",
@@ -30,6 +33,9 @@ app.command("demo")(demo)
 app.command("train")(train)
 app.command("convert")(convert)
 app.command("label")(label)
+app.command("view")(view)
+app.command("stats")(stats)
+app.add_typer(actions_app, name="actions")
 app.add_typer(domains_app, name="domains")
 
 
