@@ -1,4 +1,4 @@
-"""Action sequences in files: json, npy and npz in, json out."""
+"""Action sequences in files: json, npy, npz and csv in, json, npy and csv out."""
 
 import json
 import zipfile
@@ -11,7 +11,8 @@ from cosmos_robot.datasets.atomic_file import replaced_when_complete
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.types import FloatArray
 
-ACTION_SUFFIXES = (".json", ".npy", ".npz")
+ACTION_SUFFIXES = (".json", ".npy", ".npz", ".csv")
+WRITABLE_SUFFIXES = (".json", ".npy", ".csv")
 
 _JSON_KEYS = ("actions", "action", "data")
 
@@ -21,7 +22,8 @@ def read_actions(path: str | Path) -> FloatArray:
 
     Args:
         path: a json file (a list of rows, or an object with such a list under `actions`, `action` or `data`),
-            an npy file, or an npz file with a single array or one called `actions`.
+            an npy file, an npz file with a single array or one called `actions`, or a csv file of rows, whose first
+            line may name the columns.
 
     Returns:
         float32 `[T, D]`, finite: each number of the file rounded to the nearest float32 once.
@@ -38,7 +40,8 @@ def read_actions(path: str | Path) -> FloatArray:
         )
     if not path.is_file():
         raise InvalidInputError(f"there is no action file {path}; check the path.")
-    values = _read_json(path) if suffix == ".json" else _read_numpy(path)
+    readers = {".json": _read_json, ".csv": _read_csv}
+    values = readers.get(suffix, _read_numpy)(path)
     if values.ndim != 2 or 0 in values.shape:
         raise InvalidInputError(
             f"the action file {path} must hold at least one row, as an array of shape [T, D]; got shape {values.shape}."
@@ -71,6 +74,67 @@ def write_actions_json(path: str | Path, actions: FloatArray) -> None:
     rows = ",\n".join(json.dumps(row) for row in np.asarray(actions, dtype=np.float32).tolist())
     with replaced_when_complete(Path(path)) as temporary:
         temporary.write_text(f"[\n{rows}\n]\n", encoding="utf-8")
+
+
+def write_actions(path: str | Path, actions: FloatArray) -> None:
+    """Write actions as json, npy or csv, by the file's name, so that reading gives the same float32 bits.
+
+    Args:
+        path: the file to write, which appears only when it is complete; its folder must exist.
+        actions: float32 `[T, D]`.
+
+    Raises:
+        InvalidInputError: if the name ends otherwise, the actions hold NaN or infinity, or the file cannot be written.
+    """
+    path = require_writable_suffix(path)
+    values = np.asarray(actions, dtype=np.float32)
+    if path.suffix.lower() == ".json":
+        write_actions_json(path, values)
+        return
+    if not np.isfinite(values).all():
+        raise InvalidInputError(f"actions must be finite; those for {path} hold NaN or infinity.")
+    with replaced_when_complete(path) as temporary, temporary.open("wb") as file:
+        if path.suffix.lower() == ".npy":
+            np.save(file, values)
+        else:
+            np.savetxt(file, values, fmt="%.9g", delimiter=",")  # nine digits tell any two float32 apart
+
+
+def require_writable_suffix(path: str | Path) -> Path:
+    """Check that actions can be written to a file of this name.
+
+    Raises:
+        InvalidInputError: if its ending is of another format.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in WRITABLE_SUFFIXES:
+        raise InvalidInputError(f"actions are written to {', '.join(WRITABLE_SUFFIXES)} files; got {path}.")
+    return path
+
+
+def _read_csv(path: Path) -> NDArray[np.float64]:
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"the action file {path} is not text: {error}.") from error
+    rows = [line.split(",") for line in lines]
+    if rows and not any(map(_is_number, rows[0])):
+        rows = rows[1:]  # the names of the columns
+    for index, row in enumerate(rows):
+        if len(row) != len(rows[0]) or not all(map(_is_number, row)):
+            raise InvalidInputError(
+                f"the action file {path} must hold rows of {len(rows[0])} numbers with commas between them; "
+                f"row {index} is {','.join(row)!r}."
+            )
+    return np.array(rows, dtype=np.float64).reshape(len(rows), -1 if rows else 0)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_json(path: Path) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosmos_robot.datasets.action_files import read_actions, write_actions_json
+from cosmos_robot.datasets.action_files import read_actions, write_actions, write_actions_json
 from cosmos_robot.errors import InvalidInputError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -104,8 +104,34 @@ def test_an_archive_of_several_arrays(tmp_path):
 def test_a_missing_file_and_a_foreign_one(tmp_path):
     with pytest.raises(InvalidInputError, match="there is no action file"):
         read_actions(tmp_path / "a.json")
-    with pytest.raises(InvalidInputError, match=r"\.json, \.npy, \.npz files; got .*a\.csv"):
+    with pytest.raises(InvalidInputError, match=r"\.json, \.npy, \.npz, \.csv files; got .*a\.txt"):
+        read_actions(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("suffix", ["json", "npy", "csv"])
+def test_what_is_written_by_the_file_s_name_comes_back_bit_for_bit(suffix, tmp_path):
+    actions = np.array([[1 / 3, -1e-30, 16777217.0], [np.float32(0.1), 3e38, -0.0]], np.float32)
+    write_actions(tmp_path / f"a.{suffix}", actions)
+    np.testing.assert_array_equal(read_actions(tmp_path / f"a.{suffix}"), actions)
+    with pytest.raises(InvalidInputError, match="NaN"):
+        write_actions(tmp_path / f"b.{suffix}", np.array([[np.nan]], np.float32))
+    assert not (tmp_path / f"b.{suffix}").exists()
+
+
+def test_a_csv_may_name_its_columns(tmp_path):
+    (tmp_path / "a.csv").write_text("x, y\n1,2.5\n-3e-1, 4\n\n")
+    assert read_actions(tmp_path / "a.csv").tolist() == [[1.0, 2.5], [np.float32(-0.3), 4.0]]
+    (tmp_path / "a.csv").write_text("1,2\n3,four\n")
+    with pytest.raises(InvalidInputError, match="row 1 is '3,four'"):
         read_actions(tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_text("x,y\n")
+    with pytest.raises(InvalidInputError, match="at least one row"):
+        read_actions(tmp_path / "a.csv")
+
+
+def test_actions_are_not_written_to_any_file(tmp_path):
+    with pytest.raises(InvalidInputError, match=r"\.json, \.npy, \.csv files; got .*a\.npz"):
+        write_actions(tmp_path / "a.npz", np.zeros((1, 1), np.float32))
 
 
 def test_json_has_no_nan(tmp_path):
