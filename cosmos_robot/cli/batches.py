@@ -50,9 +50,9 @@ class BatchKind:
         )
 
 
-def consecutive_batches[Item](
-    items: Sequence[tuple[BatchKind, Item]], size: int
-) -> Iterator[tuple[BatchKind, tuple[Item, ...]]]:
+def consecutive_batches[Kind, Item](
+    items: Sequence[tuple[Kind, Item]], size: int
+) -> Iterator[tuple[Kind, tuple[Item, ...]]]:
     """Cut a sequence into runs of one kind, of at most `size` items, in their order."""
     for kind, run in groupby(items, key=lambda pair: pair[0]):
         for batch in batched((item for _, item in run), size):

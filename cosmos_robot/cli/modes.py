@@ -55,7 +55,7 @@ def rollout(
 
 def _generate_one(mode: str, settings: Settings, **own: Path | int | list[float] | None) -> None:
     from cosmos_robot.cli.model_choice import ModelChoice
-    from cosmos_robot.cli.runner import Job, generate
+    from cosmos_robot.cli.one_sample import generate_one
     from cosmos_robot.cli.samples import parse_sample
 
     folder = settings.out or Path("outputs") / mode
@@ -76,14 +76,9 @@ def _generate_one(mode: str, settings: Settings, **own: Path | int | list[float]
         **{key: str(value) if isinstance(value, Path) else value for key, value in own.items()},
     }
     sample = parse_sample(raw, place=mode, folder=Path.cwd())
-    model = ModelChoice(settings.checkpoint, settings.device, settings.dtype)
-    [result] = generate([Job(sample, folder)], model, overwrite=settings.overwrite)
-    if result.error is not None:
-        raise result.error
-    if result.seconds is None:
-        typer.echo(f"{folder} is finished already; pass --overwrite to generate it again.")
-    else:
-        typer.echo(f"wrote {folder} in {result.seconds:.1f} s")
+    generate_one(
+        sample, folder, ModelChoice(settings.checkpoint, settings.device, settings.dtype), overwrite=settings.overwrite
+    )
 
 
 def _numbers(text: str) -> list[float]:

@@ -1,7 +1,7 @@
 """The folder of a sample: written whole under a temporary name, then moved.
 
-It holds `sample_args.json` (the sample, which `run` takes again), `sample_outputs.json`, `actions.json` and,
-where there are frames, `vision.mp4`.
+It holds `sample_args.json` (the sample, which `run` takes again), `sample_outputs.json` and, where there are any,
+`actions.json` and `vision.mp4` (or `vision.jpg`, `.png`, `.webp`).
 """
 
 import json
@@ -14,16 +14,20 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cosmos_robot.cli.samples import Sample, parse_sample
+from cosmos_robot.cli.media_answers import MediaOutputs, vision_file, write_media
+from cosmos_robot.cli.media_samples import AnySample, MediaSample, parse_any_sample
+from cosmos_robot.cli.samples import Sample
 from cosmos_robot.datasets.action_files import write_actions_json
 from cosmos_robot.datasets.video import write_video
 from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.interface.generation import Generation
 from cosmos_robot.types import Rollout
 
 ARGUMENTS = "sample_args.json"
 OUTPUTS = "sample_outputs.json"
 ACTIONS = "actions.json"
 VISION = "vision.mp4"
+IMAGES = ("vision.jpg", "vision.png", "vision.webp")
 
 
 class SampleOutputs(BaseModel):
@@ -96,27 +100,65 @@ def describe_outputs(
     )
 
 
-def write_sample(folder: Path, sample: Sample, rollout: Rollout, outputs: SampleOutputs) -> None:
+def describe_media(
+    sample: MediaSample,
+    generation: Generation,
+    *,
+    checkpoint: str,
+    dtype: str | None,
+    seconds: float,
+    warnings: Sequence[str],
+) -> MediaOutputs:
+    """Say what came of a sample without actions; for the arguments see `MediaOutputs`."""
+    sound = generation.sound
+    return MediaOutputs(
+        name=sample.name,
+        mode=sample.model_mode,
+        checkpoint=checkpoint,
+        dtype=dtype,
+        files=[ARGUMENTS, vision_file(sample)],
+        frames_shape=list(generation.frames.shape),
+        fps=generation.fps,
+        sound_shape=None if sound is None else list(sound.samples.shape),
+        sample_rate=None if sound is None else sound.sample_rate,
+        seed=generation.seed,
+        prompt_used=generation.prompt_used,
+        seconds=round(seconds, 3),
+        warnings=list(warnings),
+        notes=list(generation.notes),
+    )
+
+
+def write_sample(
+    folder: Path, sample: AnySample, answer: Rollout | Generation, outputs: SampleOutputs | MediaOutputs
+) -> None:
     """Write a sample's folder, which appears only when it is complete and replaces an older one.
 
     Args:
         folder: where it shall be.
         sample: what was asked.
-        rollout: what was answered.
+        answer: what was answered.
         outputs: what is to be said about it.
 
     Raises:
         InvalidInputError: if the folder cannot be written.
     """
     with _moved_when_complete(folder) as partial:
-        if rollout.frames is not None:
-            write_video(partial / VISION, rollout.frames, rollout.fps)
-        write_actions_json(partial / ACTIONS, rollout.actions)
+        if isinstance(answer, Generation) and isinstance(sample, MediaSample):
+            write_media(partial, sample, answer)
+        elif isinstance(answer, Rollout):
+            _write_rollout(partial, answer)
         _write_json(partial / ARGUMENTS, sample)
         _write_json(partial / OUTPUTS, outputs)
 
 
-def is_done(folder: Path, sample: Sample, *, checkpoint: str, dtype: str | None) -> bool:
+def _write_rollout(folder: Path, rollout: Rollout) -> None:
+    if rollout.frames is not None:
+        write_video(folder / VISION, rollout.frames, rollout.fps)
+    write_actions_json(folder / ACTIONS, rollout.actions)
+
+
+def is_done(folder: Path, sample: AnySample, *, checkpoint: str, dtype: str | None) -> bool:
     """Whether `folder` holds the answer to exactly this sample by this checkpoint.
 
     Raises:
@@ -135,7 +177,7 @@ def is_done(folder: Path, sample: Sample, *, checkpoint: str, dtype: str | None)
         for key, before, now in (
             ("checkpoint", by.checkpoint, checkpoint),
             ("dtype", by.dtype, dtype),
-            *((key, getattr(then, key), getattr(sample, key)) for key in Sample.model_fields),
+            *((key, getattr(then, key, None), getattr(sample, key)) for key in type(sample).model_fields),
         )
         if before != now
     ]
@@ -155,7 +197,7 @@ def require_replaceable(folder: Path) -> None:
     """
     if _is_free(folder):
         return
-    own = {ARGUMENTS, OUTPUTS, ACTIONS, VISION}
+    own = {ARGUMENTS, OUTPUTS, ACTIONS, VISION, *IMAGES}
     if not folder.is_dir() or {entry.name for entry in folder.iterdir()} - own:
         raise InvalidInputError(
             f"{folder} holds something that this program did not write, so it is not replaced; "
@@ -202,10 +244,12 @@ def _write_json(path: Path, model: BaseModel) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _read(arguments: Path, outputs: Path) -> tuple[Sample, SampleOutputs]:
+def _read(arguments: Path, outputs: Path) -> tuple[AnySample, SampleOutputs | MediaOutputs]:
     try:
         raw = json.loads(arguments.read_text(encoding="utf-8"))
-        by = SampleOutputs.model_validate_json(outputs.read_text(encoding="utf-8"))
+        sample = parse_any_sample(raw, place=str(arguments), folder=arguments.parent)
+        kind = MediaOutputs if isinstance(sample, MediaSample) else SampleOutputs
+        by = kind.model_validate_json(outputs.read_text(encoding="utf-8"))
     except (OSError, ValidationError, json.JSONDecodeError) as error:
         raise InvalidInputError(f"{arguments.parent} cannot be read as a finished sample; remove it.") from error
-    return parse_sample(raw, place=str(arguments), folder=arguments.parent), by
+    return sample, by

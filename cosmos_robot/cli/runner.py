@@ -9,9 +9,12 @@ from cosmos_robot.cli.batches import BatchKind, answer, consecutive_batches
 from cosmos_robot.cli.boundary import collected_warnings
 from cosmos_robot.cli.downloads import Downloads
 from cosmos_robot.cli.inputs import read_inputs
+from cosmos_robot.cli.media_answers import MediaKind, MediaOutputs, answer_media, read_media_request
+from cosmos_robot.cli.media_samples import AnySample, MediaSample
 from cosmos_robot.cli.model_choice import ModelChoice
 from cosmos_robot.cli.outputs import (
     SampleOutputs,
+    describe_media,
     describe_outputs,
     is_done,
     require_replaceable,
@@ -20,15 +23,19 @@ from cosmos_robot.cli.outputs import (
 from cosmos_robot.cli.progress import ProgressBars
 from cosmos_robot.cli.samples import Sample
 from cosmos_robot.errors import CheckpointError, CosmosRobotError, InvalidInputError, UnsupportedModeError
+from cosmos_robot.interface.generation import Generation
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.types import Rollout
+
+type AnyKind = BatchKind | MediaKind
+type Answer = tuple[Rollout, SampleOutputs] | tuple[Generation, MediaOutputs]
 
 
 @dataclass(frozen=True)
 class Job:
     """A sample and the folder that its answer goes to."""
 
-    sample: Sample
+    sample: AnySample
     folder: Path
 
 
@@ -97,13 +104,20 @@ def _is_finished(job: Job, model: ModelChoice, *, overwrite: bool) -> bool:
     return is_done(job.folder, job.sample, checkpoint=model.name, dtype=model.dtype)
 
 
-def _check(jobs: Sequence[Job], downloads: Downloads) -> list[BatchKind]:
+def _kind(sample: AnySample, downloads: Downloads) -> AnyKind:
+    if isinstance(sample, MediaSample):
+        read_media_request(sample, downloads)
+        return MediaKind.of(sample)
+    return BatchKind.of(sample, read_inputs(sample, downloads))
+
+
+def _check(jobs: Sequence[Job], downloads: Downloads) -> list[AnyKind]:
     """Read all inputs once, and forget them: a run's videos need not fit into memory together."""
-    kinds: list[BatchKind] = []
+    kinds: list[AnyKind] = []
     errors: list[tuple[str, CosmosRobotError]] = []
     for job in jobs:
         try:
-            kinds.append(BatchKind.of(job.sample, read_inputs(job.sample, downloads)))
+            kinds.append(_kind(job.sample, downloads))
         except CosmosRobotError as error:
             if len(jobs) == 1:
                 raise
@@ -125,7 +139,7 @@ class _Generation:
     downloads: Downloads
     bars: ProgressBars
 
-    def batch(self, kind: BatchKind, jobs: Sequence[Job]) -> list[Result]:
+    def batch(self, kind: AnyKind, jobs: Sequence[Job]) -> list[Result]:
         """Generate one batch and write its samples' folders."""
         self.bars.start(jobs[0].sample.name)
         try:
@@ -139,8 +153,23 @@ class _Generation:
         self.bars.finish(len(jobs))
         return results
 
-    def _answers(self, kind: BatchKind, jobs: Sequence[Job]) -> list[tuple[Rollout, SampleOutputs]]:
-        samples = [job.sample for job in jobs]
+    def _answers(self, kind: AnyKind, jobs: Sequence[Job]) -> list[Answer]:
+        if isinstance(kind, MediaKind):
+            return self._media(kind, [job.sample for job in jobs if isinstance(job.sample, MediaSample)])
+        return self._rollouts(kind, [job.sample for job in jobs if isinstance(job.sample, Sample)])
+
+    def _media(self, kind: MediaKind, samples: Sequence[MediaSample]) -> list[Answer]:
+        requests = [read_media_request(sample, self.downloads) for sample in samples]
+        started = time.perf_counter()
+        with collected_warnings() as warned:
+            generations = answer_media(self.world_model, kind, samples[0], requests, self.bars.step)
+        seconds, model = time.perf_counter() - started, self.model
+        return [
+            (made, describe_media(s, made, checkpoint=model.name, dtype=model.dtype, seconds=seconds, warnings=warned))
+            for s, made in zip(samples, generations, strict=True)
+        ]
+
+    def _rollouts(self, kind: BatchKind, samples: Sequence[Sample]) -> list[Answer]:
         inputs = [read_inputs(sample, self.downloads) for sample in samples]
         started = time.perf_counter()
         with collected_warnings() as warned:
@@ -162,9 +191,9 @@ class _Generation:
             for sample, given, rollout in zip(samples, inputs, rollouts, strict=True)
         ]
 
-    def _write(self, job: Job, rollout: Rollout, outputs: SampleOutputs) -> Result:
+    def _write(self, job: Job, answered: Rollout | Generation, outputs: SampleOutputs | MediaOutputs) -> Result:
         try:
-            write_sample(job.folder, job.sample, rollout, outputs)
+            write_sample(job.folder, job.sample, answered, outputs)
         except CosmosRobotError as error:
             return Result(job, error=error)
         return Result(job, seconds=outputs.seconds)

@@ -4,11 +4,11 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from cosmos_robot.cli.samples import Sample, parse_sample
+from cosmos_robot.cli.media_samples import AnySample, parse_any_sample
 from cosmos_robot.errors import InvalidInputError
 
 
-def read_samples(path: Path) -> list[Sample]:
+def read_samples(path: Path) -> list[AnySample]:
     """Read all samples of a file; relative paths in it are relative to the file.
 
     Args:
@@ -17,7 +17,7 @@ def read_samples(path: Path) -> list[Sample]:
     Raises:
         InvalidInputError: if the file is missing, empty or not json, a sample is wrong, or two have one name;
             the message names the line or the position.
-        UnsupportedModeError: if a sample's mode is not one with actions.
+        UnsupportedModeError: if a sample's mode is not one of this command's.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -28,7 +28,11 @@ def read_samples(path: Path) -> list[Sample]:
     found = _lines(text, path) if path.suffix.lower() == ".jsonl" else _whole(text, path)
     if not found:
         raise InvalidInputError(f"{path} holds no sample.")
-    samples = [parse_sample(raw, place=place, folder=path.parent) for place, raw in found]
+    names = [path.stem] if len(found) == 1 else [f"{path.stem}_{number}" for number in range(1, len(found) + 1)]
+    samples = [
+        parse_any_sample(raw, place=place, folder=path.parent, name=name)
+        for (place, raw), name in zip(found, names, strict=True)
+    ]
     for name, count in Counter(sample.name for sample in samples).items():
         if count > 1:
             raise InvalidInputError(

@@ -21,15 +21,11 @@ type Count = Annotated[int, Field(ge=1)]
 SAMPLE_MODES: tuple[SampleMode, ...] = ("forward_dynamics", "inverse_dynamics", "policy", "rollout")
 
 _MODE_ALIASES = {"wam": "policy"}
-_MODES_WITHOUT_ACTIONS = (
-    "text2image",
-    "text2video",
-    "image2image",
-    "image2video",
-    "video2video",
-    "audio_image2video",
-    "reasoner",
-)
+MEDIA_SAMPLE_MODES = ("text2image", "text2video", "image2video", "video2video", "extend_video")
+"""Modes without actions; their samples are read elsewhere. `extend_video` is ours."""
+
+_OTHER_MODES = ("image2image", "audio_image2video", "reasoner")
+_ALL_MODES = ", ".join((*SAMPLE_MODES, *MEDIA_SAMPLE_MODES))
 
 
 class Sample(BaseModel):
@@ -91,9 +87,7 @@ class Sample(BaseModel):
     @field_validator("name")
     @classmethod
     def _is_a_folder_name(cls, name: str) -> str:
-        if not re.fullmatch(r"[^\s./\\:\x00][^/\\:\x00]{0,199}", name):
-            raise ValueError("it becomes a folder's name: at most 200 characters, no slash, no dot in front")
-        return name
+        return folder_name(name)
 
     @field_validator("aspect_ratio")
     @classmethod
@@ -145,21 +139,32 @@ def parse_sample(raw: object, *, place: str, folder: Path) -> Sample:
     """
     if not isinstance(raw, dict):
         raise InvalidInputError(f"{place}: a sample must be a json object; got {type(raw).__name__}.")
-    _require_known_keys(raw, place)
+    require_known_keys(raw, list(Sample.model_fields), place)
     given = {key: value for key, value in raw.items() if value is not None}
     try:
         sample = Sample.model_validate({**given, "model_mode": _mode(given.get("model_mode"), place)})
     except ValidationError as error:
-        raise InvalidInputError(f"{place}: {_sentence(error)}") from error
+        raise InvalidInputError(f"{place}: {say_first(error)}") from error
     return sample.model_copy(
         update={
-            "vision_path": _absolute(sample.vision_path, folder),
-            "action_path": sample.action_path and _absolute(sample.action_path, folder),
-            "domain_name": _absolute(sample.domain_name, folder)
+            "vision_path": absolute_location(sample.vision_path, folder),
+            "action_path": sample.action_path and absolute_location(sample.action_path, folder),
+            "domain_name": absolute_location(sample.domain_name, folder)
             if sample.domain_name.endswith(".toml")
             else sample.domain_name,
         }
     )
+
+
+def folder_name(name: str) -> str:
+    """Check that a sample's name can name its folder, and return it.
+
+    Raises:
+        ValueError: if it cannot.
+    """
+    if not re.fullmatch(r"[^\s./\\:\x00][^/\\:\x00]{0,199}", name):
+        raise ValueError("it becomes a folder's name: at most 200 characters, no slash, no dot in front")
+    return name
 
 
 def is_url(location: str) -> bool:
@@ -167,12 +172,17 @@ def is_url(location: str) -> bool:
     return "://" in location
 
 
-def _absolute(location: str, folder: Path) -> str:
+def absolute_location(location: str, folder: Path) -> str:
+    """Make a relative path absolute; an address elsewhere stays as it is."""
     return location if is_url(location) else str((folder / Path(location).expanduser()).resolve())
 
 
-def _require_known_keys(raw: dict[Any, Any], place: str) -> None:
-    keys = list(Sample.model_fields)
+def require_known_keys(raw: dict[Any, Any], keys: list[str], place: str) -> None:
+    """Check that a sample has no key that nobody reads.
+
+    Raises:
+        InvalidInputError: naming the key, and those that there are.
+    """
     for key in raw:
         if key not in keys:
             raise InvalidInputError(
@@ -182,17 +192,16 @@ def _require_known_keys(raw: dict[Any, Any], place: str) -> None:
 
 
 def _mode(mode: object, place: str) -> object:
-    if mode in _MODES_WITHOUT_ACTIONS:
+    if mode in (*_OTHER_MODES, *MEDIA_SAMPLE_MODES):
         raise UnsupportedModeError(
-            f"{place}: model_mode {mode!r} is not among the modes with actions, which are what this command "
-            f"has: {', '.join(SAMPLE_MODES)}."
+            f"{place}: model_mode {mode!r} is not among the modes that this command has: {_ALL_MODES}."
         )
     if mode is None:
-        raise InvalidInputError(f"{place}: model_mode is missing; expected one of {', '.join(SAMPLE_MODES)}.")
+        raise InvalidInputError(f"{place}: model_mode is missing; expected one of {_ALL_MODES}.")
     return _MODE_ALIASES.get(mode, mode) if isinstance(mode, str) else mode
 
 
-def _sentence(error: ValidationError) -> str:
+def say_first(error: ValidationError) -> str:
     """Put the first finding of pydantic into one sentence that names the key."""
     first = error.errors(include_url=False)[0]
     key = str(first["loc"][0]) if first["loc"] else ""  # what follows is pydantic's way through a union

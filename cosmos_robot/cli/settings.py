@@ -47,14 +47,53 @@ class Settings:
     overwrite: OverwriteOption = False
 
 
-def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `Settings` behind its own.
+@dataclass(frozen=True, kw_only=True)
+class MediaSettings:
+    """The options of every mode without actions; None is the mode's or the checkpoint's own default."""
 
-    Typer reads options off a signature, and the four modes share most of theirs, so the signature is put
-    together here: `command` takes its own options and `settings`.
+    negative_prompt: Annotated[
+        str | None, typer.Option(help="Prompt of the unconditional pass; '' turns it off.", show_default="the mode's")
+    ] = None
+    resolution: Annotated[
+        str | None, typer.Option(help="Tier 256, 480, 704, 720 or (images) 768; also as in 480_16_9.")
+    ] = None
+    aspect_ratio: Annotated[
+        str | None, typer.Option(help="As in 16,9.", show_default="16,9; 1,1 of an image; or that of the picture")
+    ] = None
+    height: Annotated[int | None, typer.Option(help="In pixels, snapped to the nearest canvas.")] = None
+    width: Annotated[int | None, typer.Option(help="In pixels.")] = None
+    num_steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None
+    guidance: Annotated[float | None, typer.Option(help="Classifier-free guidance scale; 1 is none.")] = None
+    guidance_interval: Annotated[
+        tuple[float, float] | None, typer.Option(help="Timesteps on 0..1000 between which guidance holds.")
+    ] = None
+    shift: Annotated[float | None, typer.Option(help="Flow shift of the noise schedule.")] = None
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0
+    checkpoint: CheckpointOption = None
+    device: DeviceOption = None
+    dtype: DtypeOption = None
+    out: Annotated[Path | None, typer.Option(help="Folder for the answer.", show_default="outputs/<mode>")] = None
+    overwrite: OverwriteOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoSettings(MediaSettings):
+    """Those of the videos among them."""
+
+    num_frames: Annotated[int | None, typer.Option(help="Frames of the video.")] = None
+    fps: Annotated[float | None, typer.Option(help="Frames a second.")] = None
+    enable_sound: Annotated[bool, typer.Option("--enable-sound", help="Generate sound with it.")] = False
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of the settings that it takes, behind its own.
+
+    Typer reads options off a signature, and the modes share most of theirs, so the signature is put together here:
+    `command` takes its own options and `settings`, whose annotation says which.
     """
     own = inspect.signature(command, eval_str=True).parameters
-    hints = get_type_hints(Settings, include_extras=True)
+    kind = own["settings"].annotation
+    hints = get_type_hints(kind, include_extras=True)
     shared = [
         inspect.Parameter(
             field.name,
@@ -62,7 +101,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
             default=inspect.Parameter.empty if field.default is MISSING else field.default,
             annotation=hints[field.name],
         )
-        for field in fields(Settings)
+        for field in fields(kind)
     ]
     parameters = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, parameter in own.items() if name != "settings"
@@ -70,7 +109,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def combined(**options: object) -> None:
-        settings = Settings(**{field.name: options.pop(field.name) for field in fields(Settings)})  # type: ignore[arg-type]
+        settings = kind(**{field.name: options.pop(field.name) for field in fields(kind)})
         command(**options, settings=settings)
 
     combined.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

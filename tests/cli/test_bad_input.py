@@ -141,7 +141,8 @@ def test_a_missing_and_a_needless_state(refused, world_model, frame):
         ({"raw_action_dim": 7}, "raw_action_dim is 7, but actions of domain 'pusht' have 2 channels (target_x, "),
         ({"num_frames": 16}, "num_frames is 16, but 16 actions lie between 17 frames"),
         ({"action_chunk_size": 12}, "action_chunk_size is 12, but"),
-        ({"model_mode": "text2video"}, "forward_dynamics, inverse_dynamics, policy, rollout"),
+        ({"model_mode": "image2image"}, "forward_dynamics, inverse_dynamics, policy, rollout, text2image"),
+        ({"model_mode": "text2video"}, "unknown key 'domain_name'"),
         ({"promt": "x"}, "did you mean 'prompt'"),
     ],
 )

@@ -1,0 +1,161 @@
+"""Samples of the modes without actions: what they name, read and checked; asked of a world model; written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from cosmos_robot.cli.downloads import Downloads
+from cosmos_robot.cli.media_samples import MediaSample
+from cosmos_robot.datasets.images import IMAGE_SUFFIXES, read_image, write_image
+from cosmos_robot.datasets.video import VIDEO_SUFFIXES, read_first_frame, read_video, write_video
+from cosmos_robot.errors import MediaError
+from cosmos_robot.interface.extend import extend
+from cosmos_robot.interface.generation import Generation
+from cosmos_robot.interface.media_request import MediaMode, MediaRequest
+from cosmos_robot.interface.world_model import WorldModel
+from cosmos_robot.types import Frames, Progress
+
+
+@dataclass(frozen=True)
+class MediaKind:
+    """What the samples of one generation have in common; samples of equal kinds can go together.
+
+    Attributes:
+        settings: the sample without what may differ, as JSON.
+        extra_frames: how many frames an extension adds.
+    """
+
+    settings: str
+    extra_frames: int | None
+
+    @classmethod
+    def of(cls, sample: MediaSample) -> "MediaKind":
+        """Find the kind of a sample."""
+        own = {"name", "prompt", "negative_prompt", "vision_path", "seed", "image_format", "extra"}
+        return cls(sample.model_dump_json(exclude=own), sample.extra_frames)
+
+
+class MediaOutputs(BaseModel):
+    """What came of a sample.
+
+    Attributes:
+        name: of the sample.
+        status: always "ok": a sample that failed has no folder.
+        mode: what was asked for.
+        checkpoint: what generated it, as it was named.
+        dtype: of its weights, as it was asked for; None is the device's default.
+        files: names of the files beside this one.
+        frames_shape: `[N, H, W, 3]`.
+        fps: frames a second.
+        sound_shape: `[channels, samples]`, or None for a silent one.
+        sample_rate: samples a second, or None.
+        seed: that gave it.
+        prompt_used: the words that the model was given.
+        seconds: that generation took; of a batch, the whole batch's.
+        warnings: sentences of doubt, from this sample's batch.
+        notes: sentences about what was answered otherwise than asked.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    status: Literal["ok"] = "ok"
+    mode: str
+    checkpoint: str
+    dtype: str | None
+    files: list[str]
+    frames_shape: list[int]
+    fps: float
+    sound_shape: list[int] | None
+    sample_rate: int | None
+    seed: int
+    prompt_used: str
+    seconds: float
+    warnings: list[str]
+    notes: list[str]
+
+
+def read_media_request(sample: MediaSample, downloads: Downloads) -> MediaRequest:
+    """Read and check everything that a sample names.
+
+    Raises:
+        InvalidInputError: if something does not fit; the message says what was expected.
+    """
+    extends = sample.model_mode == "extend_video"
+    mode: MediaMode = "video2video" if sample.model_mode == "extend_video" else sample.model_mode
+    frames, file_fps = (
+        (None, None) if sample.vision_path is None else _vision(sample, downloads.local(sample.vision_path))
+    )
+    interval = sample.guidance_interval
+    return MediaRequest(
+        mode=mode,
+        prompt=sample.prompt,
+        frames=frames,
+        condition_frame_indexes_vision=tuple(sample.condition_frame_indexes_vision),
+        condition_video_keep="last" if extends else sample.condition_video_keep,
+        negative_prompt=sample.negative_prompt,
+        resolution=sample.resolution,
+        aspect_ratio=sample.aspect_ratio,
+        height=sample.height,
+        width=sample.width,
+        num_frames=sample.num_frames,
+        fps=file_fps if extends and sample.fps is None else sample.fps,
+        enable_sound=sample.enable_sound,
+        num_steps=sample.num_steps,
+        guidance=sample.guidance,
+        guidance_interval=None if interval is None else (interval[0], interval[1]),
+        shift=sample.shift,
+        seed=sample.seed,
+    )
+
+
+def answer_media(
+    world_model: WorldModel, kind: MediaKind, sample: MediaSample, requests: Sequence[MediaRequest], progress: Progress
+) -> list[Generation]:
+    """Ask a world model for the answers to samples of one kind, in one call.
+
+    Args:
+        world_model: what generates.
+        kind: of the samples.
+        sample: one of them.
+        requests: of all of them.
+        progress: told of each denoising step.
+    """
+    if sample.model_mode == "extend_video":
+        return extend(world_model, requests, extra_frames=kind.extra_frames, progress=progress)
+    return world_model.generate_media(requests, progress=progress)
+
+
+def vision_file(sample: MediaSample) -> str:
+    """Name of the file that a sample's picture or video goes to."""
+    return f"vision.{sample.image_format}" if sample.model_mode == "text2image" else "vision.mp4"
+
+
+def write_media(folder: Path, sample: MediaSample, generation: Generation) -> None:
+    """Write a sample's picture, or its video with sound, into a folder.
+
+    Raises:
+        InvalidInputError: if it cannot be written.
+    """
+    path = folder / vision_file(sample)
+    if sample.model_mode == "text2image":
+        write_image(path, generation.numpy()[0])
+    else:
+        write_video(path, generation.numpy(), generation.fps, sound=generation.sound)
+
+
+def _vision(sample: MediaSample, path: Path) -> tuple[Frames, float | None]:
+    suffix = path.suffix.lower()
+    if sample.takes_image and suffix in IMAGE_SUFFIXES:
+        return read_image(path)[None], None
+    if suffix not in VIDEO_SUFFIXES:
+        allowed = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES) if sample.takes_image else VIDEO_SUFFIXES
+        raise MediaError(f"{sample.model_mode} starts from one of {', '.join(allowed)}; got {path}.")
+    if sample.takes_image:
+        return read_first_frame(path)[None], None
+    needed = max(sample.condition_frame_indexes_vision) * 4 + 1
+    whole = sample.model_mode == "extend_video" or sample.condition_video_keep == "last"
+    return read_video(path, max_frames=None if whole else needed)
