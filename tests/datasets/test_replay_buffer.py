@@ -172,7 +172,8 @@ def test_float_pictures_out_of_range(tmp_path, value, message):
 
 
 def test_float_pictures_that_went_through_0_to_1_are_rounded(tmp_path):
-    images = (pictures().astype(np.float32) / 255) * 255
+    images = pictures().astype(np.float32)
+    images += np.where(images > 127, -1e-3, 1e-3).astype(np.float32)  # what dividing and multiplying again may leave
     path = replay_buffer(ENDS).array("data/img", images).folder(tmp_path / "a.zarr")
     np.testing.assert_array_equal(open_episodes(path)[1].frames(), pictures()[4:9])
     path = replay_buffer(ENDS).array("data/img", images / 255).folder(tmp_path / "b.zarr")
