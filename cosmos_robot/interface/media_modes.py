@@ -94,6 +94,36 @@ class MediaModes:
         pictures, batched = read_pictures(image)
         return self._answer(media_requests("image2video", prompt, pictures, options, batched=batched), options)
 
+    @overload
+    def video2video(
+        self,
+        video: Frames,
+        prompt: str = "",
+        *,
+        condition_frame_indexes_vision: Sequence[int] = ...,
+        condition_video_keep: Literal["first", "last"] = ...,
+        **options: Unpack[MediaOptions],
+    ) -> Generation: ...
+    @overload
+    def video2video(
+        self,
+        video: list[Frames],
+        prompt: str | list[str] = "",
+        *,
+        condition_frame_indexes_vision: Sequence[int] = ...,
+        condition_video_keep: Literal["first", "last"] = ...,
+        **options: Unpack[MediaOptions],
+    ) -> list[Generation]: ...
+    @overload
+    def video2video(
+        self,
+        video: Frames,
+        prompt: list[str],
+        *,
+        condition_frame_indexes_vision: Sequence[int] = ...,
+        condition_video_keep: Literal["first", "last"] = ...,
+        **options: Unpack[MediaOptions],
+    ) -> list[Generation]: ...
     def video2video(
         self,
         video: Any,
@@ -102,7 +132,7 @@ class MediaModes:
         condition_frame_indexes_vision: Sequence[int] = (0, 1),
         condition_video_keep: Literal["first", "last"] = "first",
         **options: Unpack[MediaOptions],
-    ) -> Generation | Any:
+    ) -> Generation | list[Generation]:
         """Make a video that starts with frames of another.
 
         Args:
@@ -133,6 +163,36 @@ class MediaModes:
         )
         return self._answer(requests, options)
 
+    @overload
+    def extend_video(
+        self,
+        video: Frames,
+        prompt: str = "",
+        *,
+        extra_frames: int | None = ...,
+        condition_latent_frames: int = ...,
+        **options: Unpack[MediaOptions],
+    ) -> Generation: ...
+    @overload
+    def extend_video(
+        self,
+        video: list[Frames],
+        prompt: str | list[str] = "",
+        *,
+        extra_frames: int | None = ...,
+        condition_latent_frames: int = ...,
+        **options: Unpack[MediaOptions],
+    ) -> list[Generation]: ...
+    @overload
+    def extend_video(
+        self,
+        video: Frames,
+        prompt: list[str],
+        *,
+        extra_frames: int | None = ...,
+        condition_latent_frames: int = ...,
+        **options: Unpack[MediaOptions],
+    ) -> list[Generation]: ...
     def extend_video(
         self,
         video: Any,
@@ -141,7 +201,7 @@ class MediaModes:
         extra_frames: int | None = None,
         condition_latent_frames: int = 2,
         **options: Unpack[MediaOptions],
-    ) -> Generation | Any:
+    ) -> Generation | list[Generation]:
         """Continue a video from its last frames, as far as is wanted.
 
         Generations are chained, each on the last frames of the one before (chunk 0 with the seed itself, chunk k with

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 from action_case import SIZES, model_input, recording
+from media_case import media_input
 
 from cosmos_robot.benchmarks.random_checkpoint import RandomCheckpoint
 from cosmos_robot.engine.engine import Engine
+from cosmos_robot.engine.media import generate_media
 
 pytestmark = [
     pytest.mark.gpu,
@@ -51,3 +53,32 @@ def test_bfloat16_is_near_float32(cuda_engine):
     exact = cuda_engine.generate([request], as_float=True)[0].frames
     half = Engine.from_pipeline(RandomCheckpoint(layers=3).pipeline().to("cuda", torch.bfloat16))
     assert np.abs(half.generate([request], as_float=True)[0].frames - exact).mean() < 0.02
+
+
+@pytest.fixture(scope="module")
+def sounding_engine():
+    return Engine.from_pipeline(RandomCheckpoint(form="nano", layers=3, sound=True, seed=4).pipeline().to("cuda"))
+
+
+@pytest.mark.parametrize("mode", ["text2image", "text2video", "image2video", "video2video"])
+def test_media_agree_with_the_cpu(mode, sounding_engine, engines):
+    request = media_input(mode, guidance=6.0, sound=mode != "text2image")
+    ours = generate_media(sounding_engine, [request], as_float=True)[0]
+    cpu = generate_media(engines("sound"), [request], as_float=True)[0]
+    assert ours.frames.device.type == "cuda"
+    np.testing.assert_allclose(ours.frames.cpu(), cpu.frames, atol=1e-3)
+    if request.sound:
+        np.testing.assert_allclose(ours.sound.cpu(), cpu.sound, atol=1e-3)
+
+
+def test_no_step_of_a_video_waits_for_the_device(sounding_engine):
+    request = media_input("video2video", guidance=6.0, guidance_interval=(700.0, 1001.0), sound=True)
+    generate_media(sounding_engine, [request])
+
+    def after_the_first_step(done, total):
+        torch.cuda.set_sync_debug_mode("default" if done == total else "error")
+
+    try:
+        generate_media(sounding_engine, [request], progress=after_the_first_step)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
