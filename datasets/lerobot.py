@@ -15,7 +15,8 @@ from cosmos_robot.datasets.frame_reader import FrameError, FrameReader
 from cosmos_robot.datasets.lerobot_files import DatasetFiles, hub_files
 from cosmos_robot.datasets.lerobot_images import decode_images
 from cosmos_robot.datasets.lerobot_info import DatasetInfo
-from cosmos_robot.datasets.lerobot_rows import ParquetRows, RowError, as_array, is_numeric
+from cosmos_robot.datasets.lerobot_numbers import RowError, as_array, is_numeric
+from cosmos_robot.datasets.lerobot_rows import ParquetRows
 from cosmos_robot.datasets.lerobot_table import EpisodeTable, read_tasks, read_v2, read_v3
 from cosmos_robot.datasets.open_episodes import VideoBackend
 from cosmos_robot.errors import EpisodeError, InvalidInputError, MediaError
@@ -98,6 +99,10 @@ class LeRobotEpisodes(Episodes):
 
     def __len__(self) -> int:
         return len(self._table)
+
+    def lengths(self) -> NDArray[np.int64]:
+        """Time steps of every episode, `[len(self)]`."""
+        return self._table.length
 
     def _episode(self, position: int) -> "LeRobotEpisode":
         return LeRobotEpisode(self, position)
