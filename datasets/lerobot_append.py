@@ -5,6 +5,7 @@ episode as a dataset of its own, whole and closed. That is then joined to the la
 of these files are prepared beside it, each one the old one and more, so that the dataset is whole with either.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,7 +95,7 @@ class GrowingDataset:
         info = self._io.load_info(episode)
         stats = self._io.load_stats(episode)
         rows = pq.read_table(episode / _EPISODES.format(0, 0))
-        data = pq.read_table(episode / _DATA.format(0, 0))
+        data = _without_fingerprint(pq.read_table(episode / _DATA.format(0, 0)))
         cameras = [name for name, feature in info.features.items() if feature["dtype"] == "video"]
         images = [name for name, feature in info.features.items() if feature["dtype"] == "image"]
         _require_whole(episode, rows, data, cameras, images)
@@ -226,7 +227,9 @@ class GrowingDataset:
             splits={"train": f"0:{total}"},
         )
         self._io.write_info(grown, folder)
-        self._io.write_stats(stats if self._stats is None else aggregate_stats([self._stats, stats]), folder)
+        joined = stats if self._stats is None else aggregate_stats([self._stats, stats])
+        # the library goes through a set, in an order that changes from process to process
+        self._io.write_stats({name: joined[name] for name in grown.features if name in joined}, folder)
 
 
 def _require_whole(
@@ -246,6 +249,14 @@ def _require_whole(
         for number, image in enumerate(data[key]):
             if not image["bytes"].as_py().endswith(_PNG_END):
                 raise RecordingError(f"{lost} frame {number} of camera {key!r} is cut off.")
+
+
+def _without_fingerprint(table: pa.Table) -> pa.Table:
+    """Drop the random number by which `datasets` knows its caches, so that the same recording gives the same file."""
+    metadata = dict(table.schema.metadata or {})
+    features = json.loads(metadata.get(b"huggingface", b"{}"))
+    features.pop("fingerprint", None)
+    return table.replace_schema_metadata({**metadata, b"huggingface": json.dumps(features).encode()})
 
 
 def _write_joined(before: Path | None, table: pa.Table, path: Path) -> None:

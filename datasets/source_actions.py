@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmos_robot.datasets.episode import Episode, require_finite
+from cosmos_robot.datasets.recorded_actions import recorded_actions, recorded_name
 from cosmos_robot.domains.channels import PoseBlock, PoseConvention
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.poses import Float64, pose9_from_matrix, pose_matrix
@@ -79,6 +80,9 @@ def actions_at(episode: Episode, domain: Domain, steps: Steps) -> SourceActions:
         EpisodeError: if a column holds NaN or infinity.
         UnknownFactError: if a pose's frame or convention has not been published.
     """
+    own_actions = None if domain.state_row else recorded_actions(episode, domain, steps)
+    if own_actions is not None:
+        return SourceActions(own_actions, None, f"the column {recorded_name(domain)}")
     layout, columns = _fitting_layout(episode, domain, steps)
     blocks = {block.name: block for block in domain.pose_blocks}
     values = np.empty((len(steps) - 1, domain.raw_action_dim))
@@ -99,6 +103,8 @@ def needed_columns(episode: Episode, domain: Domain) -> tuple[str, ...]:
     Raises:
         InvalidInputError: if none has.
     """
+    if not domain.state_row and recorded_name(domain) in episode.columns:
+        return (recorded_name(domain),)
     for layout in domain.recorded.layouts:
         if not _missing(episode, layout):
             return tuple(dict.fromkeys(part.column for part, _ in _parts(layout)))

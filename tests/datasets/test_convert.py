@@ -169,10 +169,10 @@ def test_stopped_and_started_again_it_is_as_made_in_one_go(tmp_path, storage):
 def test_a_killed_conversion_goes_on(tmp_path):
     """The program itself, killed by SIGKILL as soon as its second episode is there."""
     rng = np.random.default_rng(0)
-    frames = np.repeat(np.repeat(rng.integers(0, 255, (240, 8, 8, 3), dtype=np.uint8), 12, 1), 12, 2)
+    frames = np.repeat(np.repeat(rng.integers(0, 255, (90, 8, 8, 3), dtype=np.uint8), 12, 1), 12, 2)
     frames[:, 0, 0] = (0, 255, 1)
-    buffer = replay_buffer([40, 80, 120, 160, 200, 240]).array("data/img", frames)
-    buffer.array("data/action", rng.uniform(0, 512, (240, 2)).astype(np.float32)).folder(tmp_path / "a.zarr")
+    buffer = replay_buffer([15, 30, 45, 60, 75, 90]).array("data/img", frames)
+    buffer.array("data/action", rng.uniform(0, 512, (90, 2)).astype(np.float32)).folder(tmp_path / "a.zarr")
     info = tmp_path / "killed" / "meta" / "info.json"
     command = [sys.executable, "-m", "cosmos_robot.cli", "convert", "a.zarr", "killed", "--codec", "h264"]
     process = subprocess.Popen(command, cwd=tmp_path)
