@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from cosmos_robot.datasets.episode import Episode, Episodes
     from cosmos_robot.datasets.images import read_image, write_image
     from cosmos_robot.datasets.open_episodes import open_episodes
+    from cosmos_robot.datasets.record_episodes import RecordEpisodes
+    from cosmos_robot.datasets.record_rollout import RolloutRecorder, Truth
+    from cosmos_robot.datasets.recorded_features import Column, RecordedFeatures
+    from cosmos_robot.datasets.recorder import EpisodeRecorder
     from cosmos_robot.datasets.video import read_video, write_video
     from cosmos_robot.datasets.window_dataset import WindowDataset
     from cosmos_robot.datasets.windows import Window, windows
@@ -31,15 +35,21 @@ __all__ = [
     "ActionRequest",
     "ActionSpace",
     "Actions",
+    "Column",
     "Domain",
     "Episode",
+    "EpisodeRecorder",
     "Episodes",
     "Generation",
     "LocalWorldModel",
     "MediaRequest",
     "Observation",
+    "RecordEpisodes",
+    "RecordedFeatures",
     "Rollout",
+    "RolloutRecorder",
     "Sound",
+    "Truth",
     "Window",
     "WindowDataset",
     "WorldModel",
@@ -83,6 +93,12 @@ _WHERE = {
     "windows": "cosmos_robot.datasets.windows",
     "write_image": "cosmos_robot.datasets.images",
     "write_video": "cosmos_robot.datasets.video",
+    "Column": "cosmos_robot.datasets.recorded_features",
+    "RecordedFeatures": "cosmos_robot.datasets.recorded_features",
+    "EpisodeRecorder": "cosmos_robot.datasets.recorder",
+    "RecordEpisodes": "cosmos_robot.datasets.record_episodes",
+    "RolloutRecorder": "cosmos_robot.datasets.record_rollout",
+    "Truth": "cosmos_robot.datasets.record_rollout",
 }
 
 register_with_gymnasium()
