@@ -27,6 +27,8 @@ class FlowMatching:
     Attributes:
         shift: the logit-normal noise levels are shifted by it, as the sampler's schedule is.
         uniform_share: share of the items whose noise level is uniform instead, so that none is never seen.
+        pure_noise_share: share of the items that are noise and nothing else: only there can nothing but the first
+            frame and the actions say what comes, so that a model in training learns to listen to them.
         moving_weight: added to the weight 1 of latent cells that differ from the first frame.
         moving_threshold: mean absolute difference over channels (of unit variance) from which a cell counts as moved.
         action_weight: of the action loss beside the vision loss.
@@ -34,6 +36,7 @@ class FlowMatching:
 
     shift: float = 5.0
     uniform_share: float = 0.1
+    pure_noise_share: float = 0.0
     moving_weight: float = 4.0
     moving_threshold: float = 0.2
     action_weight: float = 10.0
@@ -43,7 +46,9 @@ class FlowMatching:
         logit_normal = 1.0 / (1.0 + np.exp(-rng.standard_normal(count)))
         shifted = self.shift * logit_normal / (1.0 + (self.shift - 1.0) * logit_normal)
         uniform = rng.uniform(0.0, 1.0, count)
-        levels = np.where(rng.random(count) < self.uniform_share, uniform, shifted)
+        kind = rng.random(count)
+        levels = np.where(kind < self.uniform_share, uniform, shifted)
+        levels = np.where(kind >= 1.0 - self.pure_noise_share, 1.0, levels)
         return torch.from_numpy(levels.astype(np.float32))
 
     def cell_weights(self, latents_BCTHW: Tensor) -> Tensor:

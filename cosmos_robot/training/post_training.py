@@ -17,6 +17,7 @@ from torch import Tensor
 
 from cosmos_robot.engine.generation import GenerationTower
 from cosmos_robot.engine.understanding import PromptKeys, UnderstandingTower
+from cosmos_robot.training.compiled_tower import CompiledTower
 from cosmos_robot.training.ema import Ema
 from cosmos_robot.training.flow_matching import (
     FlowMatching,
@@ -48,6 +49,8 @@ class PostTraining:
         ema_decay: of the averaged weights.
         seed: of every batch.
         autocast: whether matrix products run in bfloat16.
+        compile: whether the generation tower is compiled: twice as fast on a CPU, minutes of start-up. Every step
+            then has one prompt for all its modes (`prompts` 1), so that a mode has one shape.
         log_steps: steps between two lines of metrics, each a mean over them.
         save_seconds, check_seconds: between two saved states and between two checks.
     """
@@ -69,6 +72,7 @@ class PostTraining:
     ema_decay: float = 0.999
     seed: int = 0
     autocast: bool = True
+    compile: bool = False
     log_steps: int = 100
     save_seconds: float = 120.0
     check_seconds: float = 600.0
@@ -106,7 +110,7 @@ class PostTrainer:
         self.trained = [p for p in transformer.parameters() if p.requires_grad]
         self.optimizers = build_optimizers(transformer, config)
         self.understanding = UnderstandingTower(transformer)
-        self.tower = GenerationTower(transformer)
+        self.tower = CompiledTower(transformer) if config.compile else GenerationTower(transformer)
         self.step, self.elapsed = 0, 0.0
         self._by_prompt = [np.flatnonzero(windows.prompt_ids == i) for i in range(len(windows.prompts))]
         self._resume()

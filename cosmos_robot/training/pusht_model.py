@@ -13,8 +13,9 @@ from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.engine.checkpoint import CheckpointFacts
 from cosmos_robot.engine.prompt import VIDEO_SYSTEM_PROMPT
 from cosmos_robot.training.autoencoder import AutoencoderTraining, train_autoencoder
+from cosmos_robot.training.flow_matching import FlowMatching
 from cosmos_robot.training.post_training import PostTrainer, PostTraining
-from cosmos_robot.training.prompt_mix import TextEncoder
+from cosmos_robot.training.prompt_mix import ModeShare, TextEncoder
 from cosmos_robot.training.pusht_clips import ClipSource
 from cosmos_robot.training.pusht_prompts import all_prompts
 from cosmos_robot.training.pusht_recording import FRAME_SIZE, HELD_OUT_SEED, RecordingConfig, record
@@ -87,13 +88,32 @@ class PushTTraining:
         dtype: of the saved weights, by torch's name.
     """
 
-    recordings: RecordingConfig = field(default_factory=lambda: RecordingConfig(episodes=3_000))
+    recordings: RecordingConfig = field(default_factory=lambda: RecordingConfig(episodes=4_000))
     held_out: RecordingConfig = field(default_factory=lambda: RecordingConfig(episodes=128, first_seed=HELD_OUT_SEED))
     clip_episodes: int = 1_200
-    autoencoder: AutoencoderTraining = field(default_factory=AutoencoderTraining)
-    windows: WindowConfig = field(default_factory=lambda: WindowConfig(compile=True))
+    autoencoder: AutoencoderTraining = field(
+        default_factory=lambda: AutoencoderTraining(
+            budget=Budget(seconds=2_700.0), learning_rate=LearningRate(peak=2e-3, decay_from=0.4), frames_until=0.3
+        )
+    )
+    windows: WindowConfig = field(default_factory=lambda: WindowConfig(per_episode=8, compile=True))
     form: TransformerForm = field(default_factory=lambda: TransformerForm(latent_patch_size=2))
-    transformer: PostTraining = field(default_factory=lambda: PostTraining(muon_rate=0.02))
+    transformer: PostTraining = field(
+        default_factory=lambda: PostTraining(
+            budget=Budget(seconds=5_700.0),
+            learning_rate=LearningRate(peak=1e-3, warmup_steps=150, decay_from=0.55),
+            muon_rate=0.02,
+            modes=(
+                ModeShare("forward_dynamics", 32, told=0.25),
+                ModeShare("policy", 32, every=4),
+                ModeShare("inverse_dynamics", 32, every=8, told=0.2),
+            ),
+            prompts=1,
+            objective=FlowMatching(pure_noise_share=0.25),
+            ema_decay=0.998,
+            compile=True,
+        )
+    )
     decoder: AutoencoderTraining = field(
         default_factory=lambda: AutoencoderTraining(
             budget=Budget(seconds=1_800.0),

@@ -117,6 +117,22 @@ def test_noise_levels_are_shifted_towards_one():
     assert float(shifted.median()) == pytest.approx(5 / 6, abs=0.02)
 
 
+def test_some_items_are_noise_and_nothing_else():
+    rng = np.random.default_rng(0)
+    levels = FlowMatching(pure_noise_share=0.25).draw_sigmas(rng, 4000)
+    assert float((levels == 1.0).float().mean()) == pytest.approx(0.25, abs=0.03)
+    assert not (FlowMatching().draw_sigmas(rng, 4000) == 1.0).any()
+
+
+@pytest.mark.slow
+def test_a_compiled_step_is_the_plain_one(tmp_path, text, windows):
+    """Losses and gradients of two steps with prompts of different lengths."""
+    runs = [trainer(tmp_path / str(c), text, windows, 2, compile=c, prompts=1) for c in (False, True)]
+    for _ in range(2):
+        plain, compiled = (run.take_step(0.0) for run in runs)
+        assert compiled == pytest.approx(plain, rel=1e-3)
+
+
 def test_cells_that_move_weigh_more_and_the_mean_stays():
     latents = torch.zeros(2, 4, 3, 2, 2)
     latents[0, :, 2, 1, 1] = 1.0
