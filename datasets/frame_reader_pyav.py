@@ -3,6 +3,7 @@
 import itertools
 import math
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +74,8 @@ class PyavVideo:
         self._next: int | None = None  # the number that comes next; None before the first seek
         self._last_key: int | None = None
         self._longest_gop = 0
-        self._kept_start = 0
-        self._kept: Frames = np.empty((0, 0, 0, 3), dtype=np.uint8)
+        self._kept: deque[Frames] = deque()
+        self._kept_stop = 0
         self._warned = False
 
     def read(self, start: int, stop: int) -> Frames:
@@ -91,10 +92,8 @@ class PyavVideo:
             elif pixels.shape != frames.shape[1:]:
                 raise FrameError(f"the video {self._path} changes its frame size at frame {number}.", number)
             frames[number - start] = pixels
+            self._keep(number, pixels)
             number += 1
-        fitting = max(1, _KEPT_BYTES // frames[0].nbytes)
-        self._kept = frames[-fitting:].copy()  # a copy: the caller may write to what it was given
-        self._kept_start = stop - len(self._kept)
         return frames
 
     def close(self) -> None:
@@ -104,13 +103,22 @@ class PyavVideo:
 
     def _begun(self, start: int, stop: int) -> tuple[Frames, int]:
         """The frames wanted, with those filled in that are kept from the last read, and the number that comes next."""
-        first = start - self._kept_start
+        first = start - (self._kept_stop - len(self._kept))
         if not 0 <= first < len(self._kept):
-            return self._kept[:0], start
-        kept = self._kept[first : first + stop - start]
-        frames = np.empty((stop - start, *kept.shape[1:]), dtype=np.uint8)
-        frames[: len(kept)] = kept
+            return np.empty((0, 0, 0, 3), dtype=np.uint8), start
+        kept = list(itertools.islice(self._kept, first, first + stop - start))
+        frames = np.empty((stop - start, *kept[0].shape), dtype=np.uint8)
+        for row, pixels in enumerate(kept):
+            frames[row] = pixels
         return frames, start + len(kept)
+
+    def _keep(self, number: int, pixels: Frames) -> None:
+        if number != self._kept_stop:
+            self._kept.clear()
+        self._kept.append(pixels)
+        self._kept_stop = number + 1
+        while len(self._kept) > max(1, _KEPT_BYTES // pixels.nbytes):
+            self._kept.popleft()
 
     def _pixels(self, number: int) -> Frames:
         try:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cosmos_robot.datasets.lerobot_files import DatasetFiles
 from cosmos_robot.datasets.lerobot_info import DatasetInfo
+from cosmos_robot.datasets.lerobot_numbers import as_numbers
 from cosmos_robot.errors import EpisodeError
 
 type Integers = NDArray[np.int64]
@@ -92,7 +93,7 @@ def read_v2(files: DatasetFiles, info: DatasetInfo) -> EpisodeTable:
         chunk=zeros,
         file=zeros,
         first_row=zeros,
-        tasks=table.column("tasks") if "tasks" in table.column_names else None,
+        tasks=_tasks(table),
         videos=dict.fromkeys(info.video_keys, place),
         missing=() if "tasks" in table.column_names else (f"{path} has no 'tasks'",),
     )
@@ -107,7 +108,8 @@ def read_v3(files: DatasetFiles, info: DatasetInfo) -> EpisodeTable:
     folder = files.root / "meta" / "episodes"
     table = _read_episode_files(folder, info)
     index, length = _integers(table, "episode_index", folder), _integers(table, "length", folder)
-    order = np.argsort(index, kind="stable")
+    sorted_by_index = bool((np.diff(index) > 0).all())
+    order = np.arange(len(index)) if sorted_by_index else np.argsort(index, kind="stable")
     missing: list[str] = []
     chunk, file = _places(table, "data/chunk_index", "data/file_index", folder, missing)
     _require_one_file(files, info, folder, missing)
@@ -125,7 +127,7 @@ def read_v3(files: DatasetFiles, info: DatasetInfo) -> EpisodeTable:
         chunk=chunk[order],
         file=file[order],
         first_row=_starts_in_file(chunk, file, length, index)[order],
-        tasks=table.column("tasks").take(pa.array(order)) if "tasks" in table.column_names else None,
+        tasks=_tasks(table, None if sorted_by_index else order),
         videos={key: _reordered(place, order) for key, place in videos.items()},
         missing=tuple(missing),
     )
@@ -198,7 +200,14 @@ def _integers(table: pa.Table, name: str, path: Path) -> Integers:
     column = table.column(name)
     if column.null_count:
         raise EpisodeError(f"{path}: column {name!r} lacks {column.null_count} of {len(column)} values.")
-    return np.asarray(pc.cast(column, pa.int64()).to_numpy(), dtype=np.int64)
+    return np.asarray(as_numbers(pc.cast(column, pa.int64())), dtype=np.int64)
+
+
+def _tasks(table: pa.Table, order: NDArray[np.intp] | None = None) -> pa.ChunkedArray | None:
+    if "tasks" not in table.column_names:
+        return None
+    tasks = table.column("tasks")
+    return tasks if order is None else tasks.take(pa.array(order))
 
 
 def _places(table: pa.Table, chunk: str, file: str, folder: Path, missing: list[str]) -> tuple[Integers, Integers]:
@@ -223,9 +232,12 @@ def _video_places(table: pa.Table, key: str, info: DatasetInfo, folder: Path, mi
 
 
 def _frame_numbers(table: pa.Table, name: str, fps: float, folder: Path) -> Integers:
-    seconds = np.asarray(pc.cast(table.column(name), pa.float64()).to_numpy())
+    column = table.column(name)
+    if column.null_count:
+        raise EpisodeError(f"{folder}: column {name!r} lacks {column.null_count} of {len(column)} values.")
+    seconds = as_numbers(pc.cast(column, pa.float64()))
     if not np.isfinite(seconds).all():
-        raise EpisodeError(f"{folder}: column {name!r} lacks a value for row {int(np.argmin(np.isfinite(seconds)))}.")
+        raise EpisodeError(f"{folder}: column {name!r} is not finite in row {int(np.argmin(np.isfinite(seconds)))}.")
     # Times are sums of many durations and drift; a number is the nearest.
     numbers: Integers = np.rint(seconds * fps).astype(np.int64)
     return numbers
@@ -254,7 +266,7 @@ def _starts_in_file(chunk: Integers, file: Integers, length: Integers, index: In
     fresh = np.ones(len(order), dtype=bool)
     fresh[1:] = (np.diff(chunk[order]) != 0) | (np.diff(file[order]) != 0)
     file_begins = np.maximum.accumulate(np.where(fresh, begins, 0))
-    starts = np.empty_like(begins)
+    starts: Integers = np.empty(len(order), dtype=np.int64)
     starts[order] = begins - file_begins
     return starts
 

@@ -128,7 +128,8 @@ def test_a_window_reads_only_its_row_groups_and_frames(v3):
 
 
 def test_the_cache_of_columns_is_bounded(v3):
-    from cosmos_robot.datasets.lerobot_rows import ParquetRows, as_array
+    from cosmos_robot.datasets.lerobot_numbers import as_array
+    from cosmos_robot.datasets.lerobot_rows import ParquetRows
 
     path = v3 / "data/chunk-000/file-000.parquet"
     whole = np.concatenate([state(0), state(1)])
