@@ -21,9 +21,19 @@ def describe(domain: Domain) -> str:
         lines += ["", f"prompt sentence   {domain.view_sentence()}"]
     if domain.view_description is not None:
         lines += ["", f"view description  {domain.view_description}"]
-    lines += ["", f"source            {domain.source}"]
+    lines += ["", *_recorded(domain), f"source            {domain.source}"]
     lines += [f"note              {note}" for note in domain.notes]
     return "\n".join(lines)
+
+
+def _recorded(domain: Domain) -> list[str]:
+    """Which data its actions are read from, and how their cameras stand on the canvas."""
+    recorded, lines = domain.recorded, []
+    if recorded.layouts:
+        lines.append(f"recorded in       {', '.join(layout.name for layout in recorded.layouts)}")
+    if recorded.cameras:
+        lines.append(f"cameras           {recorded.arrangement}: {', '.join(c.place for c in recorded.cameras)}")
+    return lines
 
 
 def _channels(domain: Domain) -> list[str]:
