@@ -32,14 +32,17 @@ def test_hugging_face_datasets_from_the_root():
 
 @pytest.mark.slow
 def test_wheel_holds_code_and_domains(tmp_path):
-    """The wheel, unpacked elsewhere, knows its domains."""
+    """The wheel, unpacked elsewhere, knows its domains and its default negative prompt."""
     import zipfile
 
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path / "unpacked")
-    code = "import cosmos_robot as cr; print(cr.__file__, cr.get_domain('av').raw_action_dim)"
+    code = (
+        "import cosmos_robot as cr; from cosmos_robot.interface.media_prompt import default_negative_prompt as negative; "
+        "print(cr.__file__, cr.get_domain('av').raw_action_dim, negative()[:13])"
+    )
     result = subprocess.run(
         [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path / 'unpacked')!r}); {code}"],
         cwd=tmp_path,
@@ -47,4 +50,4 @@ def test_wheel_holds_code_and_domains(tmp_path):
         text=True,
         check=True,
     )
-    assert result.stdout.split() == [str(tmp_path / "unpacked" / "cosmos_robot" / "__init__.py"), "9"]
+    assert result.stdout.split() == [str(tmp_path / "unpacked" / "cosmos_robot" / "__init__.py"), "9", '{"subjects":']

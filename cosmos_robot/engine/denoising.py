@@ -88,11 +88,8 @@ def denoise(
         elif plain is not None:
             velocities = tower(plain, latents, times[index]).map(Tensor.float)
         for name, velocity in vars(velocities).items():
-            if velocity is None:
-                continue
-            if name == "action" and start.action_mask is not None:
-                velocity = velocity * start.action_mask  # noqa: PLW2901
-            states[name] = states[name].step(velocity, coefficients)
+            if velocity is not None:
+                states[name] = states[name].step(_masked(velocity, name, start), coefficients)
         if start.step_noise and coefficients.noise:
             states["vision"] = _renoised(states["vision"], start.step_noise[index], coefficients.noise, start)
         step_done()
@@ -102,6 +99,11 @@ def denoise(
 def _context(tower: GenerationTower, start: Start, prompts: list[PromptKeys]) -> GenerationContext:
     repeats = len(prompts) // len(start.prompts)
     return tower.prepare(start.layout, prompts, fps=start.fps * repeats, domain_ids=start.domain_ids * repeats)
+
+
+def _masked(velocity: Tensor, name: str, start: Start) -> Tensor:
+    """Nothing moves action channels that mean nothing."""
+    return velocity if name != "action" or start.action_mask is None else velocity * start.action_mask
 
 
 def _twice(latents: Tensor) -> Tensor:
