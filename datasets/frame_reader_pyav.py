@@ -67,8 +67,7 @@ class PyavVideo:
         self._stream.codec_context.thread_count = threads
         self._begin = self._stream.start_time or 0
         self._frames_a_tick = float(self._stream.time_base) * fps
-        rate = self._stream.average_rate
-        self.frame_count = round(self._stream.frames * fps / rate) if self._stream.frames and rate else None
+        self.frame_count = _frame_count(self._stream, fps)
         self._reformatter = VideoReformatter()
         self._coming: Iterator[_Numbered] = iter(())
         self._next: int | None = None  # the number that comes next; None before the first seek
@@ -215,3 +214,13 @@ class PyavVideo:
                 EpisodeWarning,
                 stacklevel=2,
             )
+
+
+def _frame_count(stream: "av.video.stream.VideoStream", fps: float) -> int | None:
+    rates = [float(rate) for rate in (stream.average_rate, stream.base_rate, stream.guessed_rate) if rate]
+    if not stream.frames or not rates:
+        return None
+    # The average counts on the last frame's duration, which not all files have; so any rate near to fps is fps.
+    if any(abs(rate / fps - 1) < 0.1 for rate in rates):
+        return int(stream.frames)
+    return round(stream.frames * fps / rates[0])
