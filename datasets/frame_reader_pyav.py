@@ -218,9 +218,10 @@ class PyavVideo:
 
 def _frame_count(stream: "av.video.stream.VideoStream", fps: float) -> int | None:
     rates = [float(rate) for rate in (stream.average_rate, stream.base_rate, stream.guessed_rate) if rate]
-    if not stream.frames or not rates:
+    frames: int = stream.frames
+    if not frames or not rates:
         return None
     # The average counts on the last frame's duration, which not all files have; so any rate near to fps is fps.
     if any(abs(rate / fps - 1) < 0.1 for rate in rates):
-        return int(stream.frames)
-    return round(stream.frames * fps / rates[0])
+        return frames
+    return round(frames * fps / rates[0])

@@ -45,7 +45,9 @@ class TorchcodecVideo:
         except (RuntimeError, ValueError) as error:
             raise MediaError(f"torchcodec does not open the video {path}: {_first_line(error)}.") from error
         frames, rate = self._decoder.metadata.num_frames, self._decoder.metadata.average_fps
-        self.frame_count = round(frames * fps / rate) if frames and rate else None
+        # The average counts on the last frame's duration, which not all files have; near to fps is fps.
+        same = rate is not None and abs(rate / fps - 1) < 0.1
+        self.frame_count = frames if same else round(frames * fps / rate) if frames and rate else None
         self._begin = float(self._decoder.metadata.begin_stream_seconds or 0.0)
 
     def read(self, start: int, stop: int) -> Frames:
