@@ -56,7 +56,7 @@ def fit(frame: Frames, canvas: Canvas) -> Frames:
     """
     image = Image.fromarray(frame)
     if canvas.floored != frame.shape[:2]:
-        image = image.resize(canvas.floored[::-1], Image.Resampling.LANCZOS)
+        image = image.resize(canvas.floored[::-1], Image.Resampling.BILINEAR)
     if canvas.content != canvas.floored:
         image = image.resize(canvas.content[::-1], Image.Resampling.BICUBIC)
     height, width = canvas.output

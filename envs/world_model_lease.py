@@ -5,6 +5,7 @@ A world model is loaded when it is first used, and freed when the last environme
 
 import gc
 import threading
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class _Shared:
 
 
 _shared: dict[Key, _Shared] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()  # an environment that nobody closed may be collected, and let go, while another loads
 
 
 class WorldModelLease:
@@ -41,33 +42,30 @@ class WorldModelLease:
         if isinstance(source, WorldModel) and (device is not None or dtype is not None):
             raise InvalidInputError("device and dtype are for a world model that is named; this one is loaded already.")
         self._source, self._device, self._dtype = source, device, dtype
-        self._key: Key | None = None
+        self._hold: weakref.finalize[[Key], WorldModelLease] | None = None
+        self._held: WorldModel | None = None
 
     def get(self) -> WorldModel:
         """Give the world model; the first call of the first holder loads it."""
         if isinstance(self._source, WorldModel):
             return self._source
         with _lock:
-            if self._key is None:
+            if self._held is None:
                 key = self._resolved()
                 if key not in _shared:
                     loaded = load_world_model(self._source, device=self._device, dtype=self._dtype)
                     _shared[key] = _Shared(loaded, 0)
                 _shared[key].holders += 1
-                self._key = key
-            return _shared[self._key].world_model
+                self._held = _shared[key].world_model
+                self._hold = weakref.finalize(self, _let_go, key)  # also where nobody closes the environment
+                self._hold.atexit = False
+            return self._held
 
     def release(self) -> None:
         """Let go of it; calling it again does nothing."""
-        with _lock:
-            if self._key is None:
-                return
-            held, self._key = self._key, None
-            _shared[held].holders -= 1
-            if _shared[held].holders:
-                return
-            del _shared[held]
-        _free_memory()
+        self._held = None
+        if self._hold is not None:
+            self._hold()
 
     def _resolved(self) -> Key:
         """What makes two names the same world model: the checkpoint, the device and the dtype that they come to."""
@@ -86,6 +84,15 @@ def shared_world_models() -> dict[Key, int]:
     """How many environments hold each loaded world model, by (checkpoint, device, dtype)."""
     with _lock:
         return {key: shared.holders for key, shared in _shared.items()}
+
+
+def _let_go(key: Key) -> None:
+    with _lock:
+        _shared[key].holders -= 1
+        if _shared[key].holders:
+            return
+        del _shared[key]
+    _free_memory()
 
 
 def _free_memory() -> None:

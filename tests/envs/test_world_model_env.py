@@ -118,6 +118,15 @@ def test_no_weight_is_loaded_before_the_first_reset_and_one_model_is_shared(smal
         one.step(pushes())
 
 
+def test_an_environment_that_nobody_closes_lets_go_when_it_is_collected(small_folder, starts):
+    env = WorldModelEnv(**options(small_folder, starts, device="cpu"))
+    env.reset(seed=0)
+    assert list(shared_world_models().values()) == [1]
+    del env
+    gc.collect()
+    assert shared_world_models() == {}
+
+
 def test_a_world_model_that_was_passed_in_is_the_callers(small, starts):
     env = gymnasium.make(WORLD_MODEL, **options(small, starts))
     assert env.spec.kwargs["world_model"] is small  # Gymnasium copies the spec; weights are not copied

@@ -201,7 +201,8 @@ def test_what_lerobots_rollout_asks_for(counting, starts):
     envs = WorldModelVectorEnv(
         2,
         autoreset_mode="SameStep",
-        **options(counting, starts, step="action", max_episode_actions=6, render_mode="rgb_array", prompt="push"),
+        **options(counting, starts, step="action", max_episode_actions=6, render_mode="rgb_array", prompt="push")
+        | {"reward": lambda frames: Judgement(0.0, success=False)},
     )
     envs.reset(seed=[1, 2], options={"lerobot_new_rollout": True})
     assert envs.call("_max_episode_steps") == (6, 6)
