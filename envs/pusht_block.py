@@ -34,7 +34,9 @@ _SCALE = TABLE_SIZE / FRAME_SIZE
 _AREA = 6300.0 / _SCALE**2
 _CENTROID = np.array([0.0, (15.0 * 3600.0 + 75.0 * 2700.0) / 6300.0])
 _CLEAR_OF_PUSHER = 4.5
+_MARGIN = 6
 _STEPS = 8
+_STEP: Vector = np.array([1.0, 1.0, 0.02])
 _GRID: Vector = np.stack(np.meshgrid(*[(np.arange(FRAME_SIZE) + 0.5) * _SCALE] * 2), axis=-1)
 
 
@@ -73,11 +75,9 @@ def find_block(frame: Frames) -> BlockFit | None:
     mask, weight = _mask(frame)
     if float(mask.sum()) < _AREA / 3:
         return None
-    fits = [_refine(pose, mask, weight) for pose in _first_poses(mask)]
-    pose, _ = min(fits, key=lambda fit: fit[1])
-    cover = _cover(pose)
-    union = float((np.maximum(cover, mask) * weight).sum())
-    return BlockFit(pose, float((np.minimum(cover, mask) * weight).sum()) / union)
+    clipping = _Clipping.around(mask, weight)
+    pose, _ = min((clipping.refine(pose) for pose in clipping.first_poses()), key=lambda fit: fit[1])
+    return BlockFit(pose, clipping.overlap(pose))
 
 
 def coverage_of(pose: Vector) -> float:
@@ -104,47 +104,60 @@ def _mask(frame: Frames) -> tuple[Vector, Vector]:
     return mask * weight, weight
 
 
-def _first_poses(mask: Vector) -> list[Vector]:
-    """The two poses that the mask's moments allow: the stem to the one side, or to the other."""
-    total = mask.sum()
-    centre = (_GRID * mask[..., None]).sum((0, 1)) / total
-    offsets = _GRID - centre
-    spread = np.einsum("ijk,ijl,ij->kl", offsets, offsets, mask) / total
-    axis = np.linalg.eigh(spread)[1][:, 1]
-    angle = float(np.arctan2(axis[1], axis[0])) - np.pi / 2
-    turned = [np.array([0.0, 0.0, angle + half]) for half in (0.0, np.pi)]
-    return [np.array([*(centre - to_table(pose, _CENTROID)), pose[2]]) for pose in turned]
+@dataclass(frozen=True, eq=False)
+class _Clipping:
+    """The part of the picture that the T is in: n pixels with their mask, their weight and their places `[n, 2]`."""
+
+    mask: Vector
+    weight: Vector
+    grid: Vector
+
+    @classmethod
+    def around(cls, mask: Vector, weight: Vector) -> "_Clipping":
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        window = tuple(slice(max(line[0] - _MARGIN, 0), line[-1] + _MARGIN + 1) for line in (rows, columns))
+        return cls(mask[window].ravel(), weight[window].ravel(), _GRID[window].reshape(-1, 2))
+
+    def first_poses(self) -> list[Vector]:
+        """The two poses that the mask's moments allow: the stem to the one side, or to the other."""
+        total = self.mask.sum()
+        centre = self.mask @ self.grid / total
+        offsets = self.grid - centre
+        spread = (offsets * self.mask[:, None]).T @ offsets / total
+        axis = np.linalg.eigh(spread)[1][:, 1]
+        angle = float(np.arctan2(axis[1], axis[0])) - np.pi / 2
+        turned = [np.array([0.0, 0.0, angle + half]) for half in (0.0, np.pi)]
+        return [np.array([*(centre - to_table(pose, _CENTROID)), pose[2]]) for pose in turned]
+
+    def refine(self, pose: Vector) -> tuple[Vector, float]:
+        """Fit the T's outline to the mask: the pose, and the sum of squared differences that is left."""
+        for _ in range(_STEPS):
+            slopes = [(self._cover(pose + step) - self._cover(pose - step)) * self.weight for step in np.diag(_STEP)]
+            jacobian = np.stack(slopes, axis=1) / (2 * _STEP)
+            rest = (self.mask - self._cover(pose)) * self.weight
+            change = np.linalg.lstsq(jacobian, rest, rcond=None)[0]
+            pose = pose + np.clip(change, -15 * _STEP, 15 * _STEP)
+            if (np.abs(change) < 0.02 * _STEP).all():
+                break
+        return pose, float((((self.mask - self._cover(pose)) * self.weight) ** 2).sum())
+
+    def overlap(self, pose: Vector) -> float:
+        """Intersection over union of the mask and a T at a pose."""
+        cover = self._cover(pose)
+        return float((np.minimum(cover, self.mask) @ self.weight) / (np.maximum(cover, self.mask) @ self.weight))
+
+    def _cover(self, pose: Vector) -> Vector:
+        return _cover(pose, self.grid)
 
 
-def _refine(pose: Vector, mask: Vector, weight: Vector) -> tuple[Vector, float]:
-    """Fit the T's outline to the mask: the pose, and the sum of squared differences that is left."""
-    steps = np.array([1.0, 1.0, 0.02])
-    for _ in range(_STEPS):
-        rest = ((mask - _cover(pose)) * weight).ravel()
-        slopes = [
-            ((_cover(pose + step) - _cover(pose - step)) * weight).ravel() / (2 * step.sum()) for step in np.diag(steps)
-        ]
-        jacobian = np.stack(slopes, axis=1)
-        change = np.linalg.lstsq(jacobian, rest, rcond=None)[0]
-        change = np.clip(change, -steps * 15, steps * 15)
-        pose = pose + change
-        if (np.abs(change) < steps * 0.02).all():
-            break
-    return pose, float((((mask - _cover(pose)) * weight) ** 2).sum())
-
-
-def _cover(pose: Vector) -> Vector:
-    """How much of each pixel `[96, 96]` a T at a pose covers, with edges one pixel wide."""
+def _cover(pose: Vector, grid: Vector) -> Vector:
+    """How much of each pixel `[n]` at places `[n, 2]` a T at a pose covers, with edges one pixel wide."""
     cos, sin = np.cos(pose[2]), np.sin(pose[2])
-    x = (_GRID[..., 0] - pose[0]) * cos + (_GRID[..., 1] - pose[1]) * sin
-    y = (_GRID[..., 1] - pose[1]) * cos - (_GRID[..., 0] - pose[0]) * sin
-    inside = [
-        np.minimum(np.minimum(x - low[0], high[0] - x), np.minimum(y - low[1], high[1] - y)) for low, high in BOXES
-    ]
-    # Between bar and stem there is no edge: the stem is taken up into the bar.
-    inside[1] = np.minimum(np.minimum(x + 15.0, 15.0 - x), np.minimum(y - 15.0, 120.0 - y))
-    depth = np.maximum(inside[0], inside[1]) + _OUTLINE
-    return np.clip(0.5 + depth / _SCALE, 0.0, 1.0)
+    x = (grid[:, 0] - pose[0]) * cos + (grid[:, 1] - pose[1]) * sin
+    y = (grid[:, 1] - pose[1]) * cos - (grid[:, 0] - pose[0]) * sin
+    bar = np.minimum(60.0 - np.abs(x), 15.0 - np.abs(y - 15.0))
+    stem = np.minimum(15.0 - np.abs(x), 52.5 - np.abs(y - 67.5))  # taken up into the bar: there is no edge between
+    return np.clip(0.5 + (np.maximum(bar, stem) + _OUTLINE) / _SCALE, 0.0, 1.0)
 
 
 def _corners(pose: Vector, box: Vector) -> Vector:
