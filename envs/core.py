@@ -310,8 +310,7 @@ class EnvCore:
         frames = step.frames[1:].copy()
         if settings.step == "chunk":
             info["frames"] = frames
-        if judgement.success is not None:
-            info["is_success"] = bool(judgement.success)
+        info["is_success"] = bool(judgement.success)  # always there: lerobot's rollout takes its absence for success
         info.update(judgement.details)
         reason = None
         if score is not None and settings.trust is not None:

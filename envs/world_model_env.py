@@ -33,7 +33,7 @@ class WorldModelEnv(gymnasium.Env[EnvObservation, NDArray[np.float32]]):
 
     `info` at every step: `frames` (uint8 `[k, H, W, 3]`, with chunks), `agent_found` (where there is an `agent_pos`:
     whether the robot is to be seen; if not, `agent_pos` is where it last was, or the middle of the table),
-    `is_success` (where the reward can tell) and the reward's own figures, `trust_score` (with trust),
+    `is_success` (False where the reward cannot tell) and the reward's own figures, `trust_score` (with trust),
     `truncation_reason` ("trust" or "time_limit", at a truncated step). At a reset: `start`, `noise_seed`, `prompt`,
     `agent_found`.
 
