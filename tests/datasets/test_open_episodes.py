@@ -67,3 +67,14 @@ def test_what_is_no_dataset_lists_what_is(tmp_path):
             InvalidInputError, match=r"is no dataset that is known here; expected .*LeRobot .*Zarr .*ALOHA"
         ):
             open_episodes(path)
+
+
+def test_a_readers_own_options(tmp_path):
+    path = demos(tmp_path / "low_dim.hdf5")
+    with h5py.File(path, "a") as file:
+        file["mask/train"] = np.array([b"demo_0"])
+    assert len(open_episodes(path, filter_key="train")) == 1
+    with pytest.raises(InvalidInputError, match="without an option chanels; it has filter_key, orientation"):
+        open_episodes(path, chanels="bgr")
+    with pytest.raises(InvalidInputError, match="without an option filter_key; it has none"):
+        open_episodes(write_v2(tmp_path / "set", lengths=(4,)), filter_key="train")
