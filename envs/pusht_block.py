@@ -89,7 +89,8 @@ def coverage_of(pose: Vector) -> float:
 def to_table(pose: Vector, points: Vector) -> Vector:
     """Take points `[..., 2]` from the T's own axes to the table."""
     cos, sin = np.cos(pose[2]), np.sin(pose[2])
-    return points @ np.array([[cos, sin], [-sin, cos]]) + pose[:2]
+    moved: Vector = points @ np.array([[cos, sin], [-sin, cos]]) + pose[:2]
+    return moved
 
 
 def _mask(frame: Frames) -> tuple[Vector, Vector]:
@@ -157,7 +158,8 @@ def _cover(pose: Vector, grid: Vector) -> Vector:
     y = (grid[:, 1] - pose[1]) * cos - (grid[:, 0] - pose[0]) * sin
     bar = np.minimum(60.0 - np.abs(x), 15.0 - np.abs(y - 15.0))
     stem = np.minimum(15.0 - np.abs(x), 52.5 - np.abs(y - 67.5))  # taken up into the bar: there is no edge between
-    return np.clip(0.5 + (np.maximum(bar, stem) + _OUTLINE) / _SCALE, 0.0, 1.0)
+    cover: Vector = np.clip(0.5 + (np.maximum(bar, stem) + _OUTLINE) / _SCALE, 0.0, 1.0)
+    return cover
 
 
 def _corners(pose: Vector, box: Vector) -> Vector:

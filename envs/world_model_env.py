@@ -61,6 +61,11 @@ class WorldModelEnv(gymnasium.Env[EnvObservation, NDArray[np.float32]]):
         self._closed = False
 
     @property
+    def core(self) -> EnvCore:
+        """What imagines the steps: it keeps nothing of the episode, so that planners may branch off its states."""
+        return self._core
+
+    @property
     def task(self) -> str:
         """What the robot should do in this episode."""
         return self._require_state().prompt
