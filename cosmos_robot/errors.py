@@ -48,6 +48,14 @@ class ServiceError(CosmosRobotError, ConnectionError):
     """A service that cannot be reached, or fails for a moment; trying again may help."""
 
 
+class AnswerError(CosmosRobotError, ValueError):
+    """A language model's answer that is not what was asked for: a refusal, or malformed JSON."""
+
+
+class UnsafeContentError(CosmosRobotError, ValueError):
+    """The safety checker that was chosen refuses a prompt or what was generated."""
+
+
 class DeviceError(CosmosRobotError, RuntimeError):
     """A device that is not there, or has too little memory; the message carries the figures."""
 
@@ -66,6 +74,10 @@ class ActionRangeWarning(CosmosRobotWarning):
 
 class UntrainedDomainWarning(CosmosRobotWarning):
     """The checkpoint was not trained for the domain id that it is asked for."""
+
+
+class PromptWarning(CosmosRobotWarning):
+    """A prompt that was to be rewritten and was used as it is, or a candidate that was not judged; says why."""
 
 
 class EpisodeWarning(CosmosRobotWarning):

@@ -23,11 +23,12 @@ from cosmos_robot.interface.batch import (
 from cosmos_robot.interface.call import ActionCall
 from cosmos_robot.interface.chain import chain
 from cosmos_robot.interface.media_modes import MediaModes
+from cosmos_robot.interface.reason_mode import ReasonMode
 from cosmos_robot.interface.request import ActionOptions, ActionRequest
 from cosmos_robot.types import Frames, Progress, Rollout, require_chunk_size
 
 
-class WorldModel(MediaModes, ABC):
+class WorldModel(MediaModes, ReasonMode, ABC):
     """A simulator that was learned (or stands for one).
 
     Each mode takes one item, or a batch (a list, or an array with a leading axis) and then gives a list. Items of a
