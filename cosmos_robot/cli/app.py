@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cosmos_robot.cli.actions import actions_app
+from cosmos_robot.cli.bench import bench_app
 from cosmos_robot.cli.boundary import SentenceGroup
 from cosmos_robot.cli.convert import convert
 from cosmos_robot.cli.demo import demo
@@ -42,6 +43,7 @@ app.command("label")(label)
 app.command("view")(view)
 app.command("stats")(stats)
 app.add_typer(actions_app, name="actions")
+app.add_typer(bench_app, name="bench")
 app.add_typer(domains_app, name="domains")
 
 
