@@ -18,6 +18,7 @@ from cosmos_robot.errors import (
 )
 from cosmos_robot.interface.generation import Generation
 from cosmos_robot.interface.media_request import MediaRequest
+from cosmos_robot.interface.reason import ReasonRequest, ReasonStream
 from cosmos_robot.interface.request import ActionRequest
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.types import (
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from cosmos_robot.engine.checkpoint import LoadedCheckpoint
     from cosmos_robot.engine.media import MediaOutput
     from cosmos_robot.engine.media_plan import MediaPlan, MediaPlanner
+    from cosmos_robot.engine.reasoner import LocalReasoner
 
 EMBEDDED = Path(__file__).parent / "checkpoints" / "pusht"
 """Where the embedded default checkpoint lies."""
@@ -54,6 +56,7 @@ class LocalWorldModel(WorldModel):
         self.engine = checkpoint.engine
         self.facts = checkpoint.facts
         self.name = checkpoint.name
+        self.folder = checkpoint.folder
 
     def generate(self, requests: Sequence[ActionRequest], *, progress: Progress | None = None) -> list[Rollout]:
         """Answer requests, those that can share a forward pass together.
@@ -90,6 +93,25 @@ class LocalWorldModel(WorldModel):
             self._generation(request, plan, output)
             for request, plan, output in zip(requests, plans, outputs, strict=True)
         ]
+
+    def answer(self, request: ReasonRequest) -> ReasonStream:
+        """Start to answer a chat.
+
+        Raises:
+            UnsupportedModeError: if the checkpoint has no reasoner part, or pictures are shown to one that reads text.
+            MissingDependencyError: if a package is not installed; the message names the extra.
+            InvalidInputError: if the chat is too long.
+        """
+        return self.reasoner.answer(request)
+
+    @cached_property
+    def reasoner(self) -> "LocalReasoner":
+        """The checkpoint's own reasoner, which shares the generator's weights; built when it is first used."""
+        from cosmos_robot.engine.reasoner import LocalReasoner
+
+        if self.folder is None:
+            raise UnsupportedModeError(f"checkpoint {self.name} was not loaded from a folder, so it has no reasoner.")
+        return LocalReasoner(self.engine.transformer, self.folder, self.name)
 
     def clip_frames(self, request: MediaRequest) -> int:
         """How many frames one generation for a video request has where the caller does not say."""

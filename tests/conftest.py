@@ -8,6 +8,7 @@ import torch
 from diffusers import Cosmos3OmniPipeline
 
 from cosmos_robot.benchmarks.random_checkpoint import RandomCheckpoint
+from cosmos_robot.benchmarks.random_reasoner import save_reasoner
 from cosmos_robot.engine.engine import Engine
 
 torch.set_num_threads(1)  # the models are tiny: a second thread costs more than it gives
@@ -47,4 +48,18 @@ def checkpoint_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole checkpoint in the published layout."""
     folder = tmp_path_factory.mktemp("checkpoint")
     _pipeline("nano").save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reasoner_folder(tmp_path_factory: pytest.TempPathFactory):
+    """Whole checkpoints with a reasoner part, by their form: "nano" or "edge"."""
+
+    @cache
+    def folder(form: str) -> Path:
+        path = tmp_path_factory.mktemp(f"reasoner_{form}")
+        _pipeline(form).save_pretrained(path)
+        save_reasoner(path)
+        return path
+
     return folder

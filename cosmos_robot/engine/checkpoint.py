@@ -34,6 +34,20 @@ OTHER_COMPONENTS = ("text_tokenizer", "scheduler")
 SOUND = "sound_tokenizer"
 """A component that a checkpoint may lack, or that may be left out of a download: it then generates no sound."""
 
+REASONER_FILES = (
+    "vision_encoder/*",
+    "config.json",
+    "generation_config.json",
+    "*processor_config.json",
+    "chat_template.*",
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+)
+"""What the reasoner needs besides the transformer: some 1.2 GB of Nano."""
+
 
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
@@ -86,11 +100,13 @@ class LoadedCheckpoint:
         engine: ready to generate.
         facts: what it was trained for.
         name: what the caller asked for.
+        folder: where it lies.
     """
 
     engine: Engine
     facts: CheckpointFacts
     name: str
+    folder: Path | None = None
 
 
 def load_checkpoint(
@@ -115,7 +131,7 @@ def load_checkpoint(
     require_memory(needed, where, what=f"checkpoint {source}")
     facts = CheckpointFacts.read(folder)
     logger.info("loading %s: %s of weights on %s", source, say_bytes(needed), where)
-    return LoadedCheckpoint(engine=_load_engine(folder, where, precision), facts=facts, name=str(source))
+    return LoadedCheckpoint(engine=_load_engine(folder, where, precision), facts=facts, name=str(source), folder=folder)
 
 
 def _load_engine(folder: Path, device: torch.device, precision: torch.dtype) -> Engine:
@@ -212,8 +228,9 @@ def _download(repository: str) -> Path:
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     wanted = [f"{name}/*" for name in (*COMPONENTS, *OTHER_COMPONENTS, SOUND)]
+    files = [INDEX_FILE, MODULAR_INDEX_FILE, FACTS_FILE, *REASONER_FILES]
     try:
-        return Path(snapshot_download(repository, allow_patterns=[INDEX_FILE, MODULAR_INDEX_FILE, FACTS_FILE, *wanted]))
+        return Path(snapshot_download(repository, allow_patterns=[*files, *wanted]))
     except GatedRepoError:
         raise CheckpointError(
             f"{repository} is gated: accept its licence on its Hub page, then log in with `hf auth login`."

@@ -119,7 +119,7 @@ def make_chat(
         if image is not None or video is not None:
             raise InvalidInputError("a chat shows its pictures itself: put an ImagePart or a VideoPart into a message.")
         return first + read_messages(prompt)
-    pictures = [] if image is None else list(image) if isinstance(image, list | tuple) else [image]
+    pictures: list[Any] = [] if image is None else list(image) if isinstance(image, list | tuple) else [image]
     shown: list[Part] = [ImagePart(picture) for picture in pictures]
     if video is not None:
         shown.append(VideoPart(video, fps))
