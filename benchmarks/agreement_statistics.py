@@ -48,7 +48,9 @@ def mmrv(*, real: ArrayLike, simulated: ArrayLike) -> float:
 
     For every policy the largest difference in the real results to one that the simulation ranks the other way round,
     averaged over the policies: Li et al., "Evaluating Real-World Robot Manipulation Policies in Simulation" (SIMPLER),
-    2024, section III. It is in the results' own unit and is not symmetric: mind which is which.
+    2024, section III. It is in the results' own unit and is not symmetric: mind which is which. A tie in the simulation
+    counts against the worse of two policies alone, so that a simulation in which nothing happens scores better than it
+    should: look at the correlations beside it.
     """
     first, second = _pair(real, simulated)
     gaps = np.abs(first[:, None] - first[None])

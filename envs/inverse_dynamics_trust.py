@@ -52,6 +52,7 @@ class InverseDynamicsScore:
                 domain=domain,
                 frames=frames,
                 action_chunk_size=len(actions),
+                action_space=ActionSpace.MODEL,  # what is read of a torn picture may be no action of the robot's
                 num_steps=self.num_steps,
                 seed=self.seed,
             )
@@ -59,14 +60,20 @@ class InverseDynamicsScore:
         ]
         answers = (world_model if self.reader is None else self.reader).generate(requests)
         return [
-            action_distance(domain, answer.actions, actions)
+            action_distance(domain, Actions(answer.actions, ActionSpace.MODEL, domain.name), actions)
             for answer, (_, actions) in zip(answers, clips, strict=True)
         ]
 
 
-def action_distance(domain: Domain, read: FloatArray, asked: FloatArray) -> float:
-    """Root of the mean square difference of two action sequences `[k, D]` in robot units, in normalised units."""
-    each = [domain.encode(Actions(values, ActionSpace.ROBOT, domain.name)).values for values in (read, asked)]
+def action_distance(domain: Domain, read: Actions, asked: Actions | FloatArray) -> float:
+    """Root of the mean square difference of two action sequences `[k, D]`, in normalised units.
+
+    Args:
+        domain: the robot.
+        read: in either space.
+        asked: in either space; a bare array counts as robot units.
+    """
+    each = [domain.encode(actions).values[:, : domain.raw_action_dim] for actions in (read, asked)]
     return float(np.sqrt(np.mean(np.square(each[0] - each[1], dtype=np.float64))))
 
 

@@ -6,6 +6,7 @@ error comes as text. Arrays travel as maps with the keys `__ndarray__`, `data`, 
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -54,6 +55,7 @@ class OpenPIPolicy:
         self._url, self._question, self._prompt, self._timeout = url, question, prompt, timeout
         self._headers = {} if api_key is None else {"Authorization": f"Api-Key {api_key}"}
         self._connection: ClientConnection | None = None
+        self._open = ExitStack()
         self.metadata: Mapping[str, Any] = {}
         _msgpack(), _websockets()
 
@@ -78,9 +80,8 @@ class OpenPIPolicy:
 
     def close(self) -> None:
         """Close the connection; calling it again does nothing."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._connection = None
+        self._open.close()
 
     def _asked(self, observation: PolicyObservation) -> dict[str, Any]:
         asked: dict[str, Any] = {"observation/image": observation["pixels"], "prompt": self._prompt}
@@ -112,15 +113,18 @@ class OpenPIPolicy:
     def _connected(self) -> "ClientConnection":
         if self._connection is None:
             connect = _websockets().sync.client.connect
-            self._connection = connect(
-                self._url,
-                additional_headers=self._headers,
-                compression=None,
-                max_size=None,
-                open_timeout=self._timeout,
+            opened: ClientConnection = self._open.enter_context(
+                connect(
+                    self._url,
+                    additional_headers=self._headers,
+                    compression=None,
+                    max_size=None,
+                    open_timeout=self._timeout,
+                )
             )
-            greeting = self._connection.recv(timeout=self._timeout)
+            greeting = opened.recv(timeout=self._timeout)
             self.metadata = _map(unpack(greeting), self._url) if isinstance(greeting, bytes) else {}
+            self._connection = opened
         return self._connection
 
 

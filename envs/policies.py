@@ -142,7 +142,7 @@ class PolicyRunner:
         chunk: FloatArray = answer[None] if answer.ndim == 1 else answer
         if chunk.ndim != 2 or chunk.shape[1] != width or not np.isfinite(chunk).all():
             raise InvalidInputError(
-                f"a policy answers with finite actions [{width}] or [n, {width}]; got {answer.shape}."
+                f"a policy gives finite actions of shape [{width}] or [n, {width}]; got shape {answer.shape}."
             )
         if len(chunk) < least:
             raise InvalidInputError(

@@ -36,6 +36,7 @@ _CENTROID = np.array([0.0, (15.0 * 3600.0 + 75.0 * 2700.0) / 6300.0])
 _CLEAR_OF_PUSHER = 4.5
 _MARGIN = 6
 _STEPS = 8
+_GOOD_OVERLAP = 0.8
 _STEP: Vector = np.array([1.0, 1.0, 0.02])
 _GRID: Vector = np.stack(np.meshgrid(*[(np.arange(FRAME_SIZE) + 0.5) * _SCALE] * 2), axis=-1)
 
@@ -76,7 +77,10 @@ def find_block(frame: Frames) -> BlockFit | None:
     if float(mask.sum()) < _AREA / 3:
         return None
     clipping = _Clipping.around(mask, weight)
-    pose, _ = min((clipping.refine(pose) for pose in clipping.first_poses()), key=lambda fit: fit[1])
+    fits = [clipping.refine(pose) for pose in clipping.first_poses()]
+    if max(clipping.overlap(pose) for pose, _ in fits) < _GOOD_OVERLAP:  # a part is hidden, and moves the moments
+        fits += [clipping.refine(pose) for pose in clipping.first_poses(turned=np.pi / 2)]
+    pose, _ = min(fits, key=lambda fit: fit[1])
     return BlockFit(pose, clipping.overlap(pose))
 
 
@@ -119,16 +123,20 @@ class _Clipping:
         window = tuple(slice(max(line[0] - _MARGIN, 0), line[-1] + _MARGIN + 1) for line in (rows, columns))
         return cls(mask[window].ravel(), weight[window].ravel(), _GRID[window].reshape(-1, 2))
 
-    def first_poses(self) -> list[Vector]:
-        """The two poses that the mask's moments allow: the stem to the one side, or to the other."""
+    def first_poses(self, *, turned: float = 0.0) -> list[Vector]:
+        """The two poses that the mask's moments allow: the stem to the one side, or to the other.
+
+        Args:
+            turned: by how many rad more.
+        """
         total = self.mask.sum()
         centre = self.mask @ self.grid / total
         offsets = self.grid - centre
         spread = (offsets * self.mask[:, None]).T @ offsets / total
         axis = np.linalg.eigh(spread)[1][:, 1]
-        angle = float(np.arctan2(axis[1], axis[0])) - np.pi / 2
-        turned = [np.array([0.0, 0.0, angle + half]) for half in (0.0, np.pi)]
-        return [np.array([*(centre - to_table(pose, _CENTROID)), pose[2]]) for pose in turned]
+        angle = float(np.arctan2(axis[1], axis[0])) - np.pi / 2 + turned
+        rotations = [np.array([0.0, 0.0, angle + half]) for half in (0.0, np.pi)]
+        return [np.array([*(centre - to_table(rotation, _CENTROID)), rotation[2]]) for rotation in rotations]
 
     def refine(self, pose: Vector) -> tuple[Vector, float]:
         """Fit the T's outline to the mask: the pose, and the sum of squared differences that is left."""

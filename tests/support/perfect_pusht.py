@@ -8,7 +8,7 @@ from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.training.pusht_recording import open_simulator
 from cosmos_robot.training.pusht_scripts import PushTowards, Scene
-from cosmos_robot.types import Rollout
+from cosmos_robot.types import ActionSpace, Rollout
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,10 @@ class PerfectPushT(WorldModel):
 
     def _inverse_dynamics(self, request):
         past = self._find(request.frames)
-        return self._answer(request, request.frames, past.actions[-request.action_chunk_size :])
+        actions = past.actions[-request.action_chunk_size :]
+        if request.action_space is ActionSpace.MODEL:
+            actions = request.domain.encode(actions).values
+        return self._answer(request, request.frames, actions)
 
     def _answer(self, request, frames, actions):
         space, domain = request.action_space, request.domain
