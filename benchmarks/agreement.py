@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 
 from cosmos_robot.benchmarks.agreement_statistics import Interval, mmrv, pearson, spearman, with_interval
 from cosmos_robot.benchmarks.control_models import CopyFirstFrame, ShuffledActions
 from cosmos_robot.benchmarks.pusht_expert import Grade, PushTExpert
 from cosmos_robot.benchmarks.row_file import RowFile
+from cosmos_robot.domains.registry import get_domain
+from cosmos_robot.envs.policies import Policy, PolicyRunner
 from cosmos_robot.envs.pusht_block import find_block
 from cosmos_robot.envs.pusht_state import agent_position
 from cosmos_robot.envs.registration import PUSHT_STARTS
@@ -49,7 +52,7 @@ class AgreementConfig:
 
     Attributes:
         env: name of the environment.
-        policies: the grade of each policy.
+        policies: the grade of each policy; or, of one's own, what makes it for the start whose number it is given.
         chunks: of each episode.
         action_chunk_size: actions of a chunk.
         seed: of all draws.
@@ -62,7 +65,7 @@ class AgreementConfig:
     """
 
     env: str
-    policies: Mapping[str, Grade]
+    policies: Mapping[str, Grade | Callable[[int], Policy]]
     chunks: int
     action_chunk_size: int
     seed: int
@@ -96,11 +99,21 @@ class AgreementConfig:
         """The seeds of gym-pusht's reset."""
         return range(self.first_start, self.first_start + self.starts)
 
-    def policy(self, name: str, start: int) -> PushTExpert:
+    def policy(self, name: str, start: int) -> Policy:
         """Make a policy for an episode; its draws are the same in every world."""
+        given = self.policies[name]
+        if not isinstance(given, Grade):
+            return given(start)
         words = [self.seed, start, zlib.crc32(name.encode())]
         seed = int(np.random.SeedSequence(words).generate_state(1)[0])
-        return PushTExpert(self.policies[name], chunk=self.action_chunk_size, seed=seed)
+        return PushTExpert(given, chunk=self.action_chunk_size, seed=seed)
+
+    def runner(self, name: str, start: int) -> PolicyRunner:
+        """Make a policy whose answers are cut to whole chunks."""
+        low, high = get_domain("pusht").require_robot_bounds()
+        rows = (self.action_chunk_size, 1)
+        space = spaces.Box(np.tile(low, rows), np.tile(high, rows), dtype=np.float32)
+        return PolicyRunner(self.policy(name, start), space)
 
     def noise_seed(self, start: int) -> int:
         """Seed of the world models' noise in an episode."""
@@ -167,7 +180,7 @@ def run_agreement(
 
 def play_real(config: AgreementConfig, name: str, start: int) -> Row:
     """Play one episode in gym-pusht; its `coverage` is the simulator's own, `seen_coverage` that of the pixels."""
-    policy = config.policy(name, start)
+    policy = config.runner(name, start)
     with closing(open_simulator()) as env:
         observation, _ = env.reset(seed=start)
         info: dict[str, Any] = {}
@@ -190,7 +203,7 @@ def play_imagined(
     num_steps: int | None = None,
 ) -> list[Row]:
     """Play an episode from each start in a learned world, all in one batch; `coverage` is that of the last pixels."""
-    policies = [config.policy(name, start) for start in starts]
+    policies = [config.runner(name, start) for start in starts]
     envs = WorldModelVectorEnv(
         len(starts),
         world_model=world_model,

@@ -66,7 +66,7 @@ def trust_figures(
     whole = np.concatenate(tables)
     figures = []
     for worst in WORST:
-        limit = float(np.quantile(whole[:, 2], 1.0 - worst))
+        limit = float(np.quantile(whole[:, 2], 1.0 - worst, method="higher"))
         each = [_interval(tables, column, limit, resamples, seed) for column in (0, 1)]
         figures.append(TrustFigures(error, worst, each[0], each[1], len(whole), len(tables)))
     return figures
@@ -83,7 +83,7 @@ def _interval(tables: Sequence[NDArray[np.float64]], column: int, limit: float, 
 
     def measured(chosen: Sequence[NDArray[np.float64]]) -> float:
         rows = np.concatenate(chosen)
-        return auroc(scores=rows[:, column], bad=rows[:, 2] > limit)
+        return auroc(scores=rows[:, column], bad=rows[:, 2] >= limit)
 
     drawn = [measured([tables[i] for i in rng.integers(len(tables), size=len(tables))]) for _ in range(resamples)]
     defined = [value for value in drawn if np.isfinite(value)]

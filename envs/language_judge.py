@@ -1,20 +1,23 @@
 """A reward that asks a vision-language model whether the task is done.
 
 The model is anything that answers a question about pictures: `ChatEndpoint` asks any service that speaks OpenAI's chat
-completions, a function can ask a model on this machine.
+completions, `ReasonerAsk` the reasoner of a world model on this machine, and a function can ask any other.
 """
 
 import json
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
 
 from cosmos_robot.envs.chat_endpoint import ChatEndpoint
 from cosmos_robot.envs.protocols import ImaginedStep, Judgement
+from cosmos_robot.envs.reasoner_ask import ReasonerAsk
 from cosmos_robot.errors import InvalidInputError, ServiceError
+from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.types import Frames
 
 QUESTION = (
@@ -66,6 +69,17 @@ class LanguageJudge:
         """
         endpoint = {name: options.pop(name) for name in ("api_key_env", "timeout", "max_tokens") if name in options}
         return cls(ChatEndpoint(url, model, **endpoint), **options)
+
+    @classmethod
+    def of_reasoner(cls, world_model: str | Path | WorldModel, **options: Any) -> Self:
+        """Make a judge that asks the reasoner of a world model on this machine, one question after another.
+
+        Args:
+            world_model: name or path of a checkpoint with a reasoner, or a `WorldModel`.
+            options: `device`, `dtype`, `max_new_tokens` of `ReasonerAsk`, and those of the judge.
+        """
+        own = {name: options.pop(name) for name in ("device", "dtype", "max_new_tokens") if name in options}
+        return cls(ReasonerAsk(world_model, **own), parallel=1, **options)
 
     def judge(self, steps: Sequence[ImaginedStep]) -> list[Judgement]:
         """Judge steps.

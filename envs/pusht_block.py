@@ -36,7 +36,7 @@ _CENTROID = np.array([0.0, (15.0 * 3600.0 + 75.0 * 2700.0) / 6300.0])
 _CLEAR_OF_PUSHER = 4.5
 _MARGIN = 6
 _STEPS = 8
-_GOOD_OVERLAP = 0.8
+_GOOD_OVERLAP = 0.85
 _STEP: Vector = np.array([1.0, 1.0, 0.02])
 _GRID: Vector = np.stack(np.meshgrid(*[(np.arange(FRAME_SIZE) + 0.5) * _SCALE] * 2), axis=-1)
 
@@ -77,11 +77,14 @@ def find_block(frame: Frames) -> BlockFit | None:
     if float(mask.sum()) < _AREA / 3:
         return None
     clipping = _Clipping.around(mask, weight)
-    fits = [clipping.refine(pose) for pose in clipping.first_poses()]
-    if max(clipping.overlap(pose) for pose, _ in fits) < _GOOD_OVERLAP:  # a part is hidden, and moves the moments
-        fits += [clipping.refine(pose) for pose in clipping.first_poses(turned=np.pi / 2)]
-    pose, _ = min(fits, key=lambda fit: fit[1])
-    return BlockFit(pose, clipping.overlap(pose))
+    found: list[BlockFit] = []
+    # Where a part is hidden the moments are moved: then the poses a quarter turn on are tried too.
+    for first in (*clipping.first_poses(), *clipping.first_poses(turned=np.pi / 2)):
+        pose = clipping.refine(first)
+        found.append(BlockFit(pose, clipping.overlap(pose)))
+        if found[-1].overlap > _GOOD_OVERLAP:
+            break
+    return max(found, key=lambda fit: fit.overlap)
 
 
 def coverage_of(pose: Vector) -> float:
@@ -136,10 +139,11 @@ class _Clipping:
         axis = np.linalg.eigh(spread)[1][:, 1]
         angle = float(np.arctan2(axis[1], axis[0])) - np.pi / 2 + turned
         rotations = [np.array([0.0, 0.0, angle + half]) for half in (0.0, np.pi)]
-        return [np.array([*(centre - to_table(rotation, _CENTROID)), rotation[2]]) for rotation in rotations]
+        poses = [np.array([*(centre - to_table(rotation, _CENTROID)), rotation[2]]) for rotation in rotations]
+        return sorted(poses, key=self.overlap, reverse=True)
 
-    def refine(self, pose: Vector) -> tuple[Vector, float]:
-        """Fit the T's outline to the mask: the pose, and the sum of squared differences that is left."""
+    def refine(self, pose: Vector) -> Vector:
+        """Fit the T's outline to the mask by least squares."""
         for _ in range(_STEPS):
             slopes = [(self._cover(pose + step) - self._cover(pose - step)) * self.weight for step in np.diag(_STEP)]
             jacobian = np.stack(slopes, axis=1) / (2 * _STEP)
@@ -148,7 +152,7 @@ class _Clipping:
             pose = pose + np.clip(change, -15 * _STEP, 15 * _STEP)
             if (np.abs(change) < 0.02 * _STEP).all():
                 break
-        return pose, float((((self.mask - self._cover(pose)) * self.weight) ** 2).sum())
+        return pose
 
     def overlap(self, pose: Vector) -> float:
         """Intersection over union of the mask and a T at a pose."""

@@ -27,7 +27,12 @@ def register_envs() -> None:
     import gymnasium
 
     kwargs: dict[str, dict[str, Any]] = {
-        PUSHT: {"domain": "pusht", "starts": PUSHT_STARTS, "max_episode_actions": 300},
+        PUSHT: {
+            "domain": "pusht",
+            "starts": PUSHT_STARTS,
+            "reward": "pusht_coverage",
+            "max_episode_actions": 300,
+        },
         WORLD_MODEL: {},
     }
     for name, defaults in kwargs.items():

@@ -10,6 +10,7 @@ from cosmos_robot.envs.pusht_rewards import PushTCoverage, PushTDistance
 REWARDS: dict[str, Callable[..., Judge | FrameReward]] = {
     "goal_image": GoalImage,
     "language_judge": LanguageJudge.at,
+    "language_judge_local": LanguageJudge.of_reasoner,
     "pusht_coverage": PushTCoverage,
     "pusht_distance": PushTDistance,
 }

@@ -121,6 +121,7 @@ def test_every_name_makes_a_reward(tmp_path):
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "goal.png")
     keys = {
         "goal_image": {"goal": str(tmp_path / "goal.png")},
+        "language_judge_local": {"world_model": "some/where", "device": "cpu", "num_frames": 2},
         "language_judge": {"url": "http://127.0.0.1:1/v1", "model": "m", "timeout": 1.0, "num_frames": 2},
     }
     for name in REWARDS:
@@ -168,6 +169,17 @@ def test_a_service_judges(url, monkeypatch):
     dark, light = judge.judge([step(frames), step(bright)])  # the server calls a bright last picture a success
     assert (dark.success, light.success) == (False, True)
     assert (dark.reward, light.reward) == (0.0, 1.0)
+
+
+def test_the_local_reasoner_judges(reasoner_folder):
+    """Random weights: what they say means nothing, but it is a verdict."""
+    pytest.importorskip("xgrammar")
+    frames = np.zeros((5, 32, 32, 3), np.uint8)
+    judge = LanguageJudge.of_reasoner(
+        str(reasoner_folder("nano")), device="cpu", dtype="float32", num_frames=2, max_new_tokens=400
+    )
+    judged = judge.judge([step(frames), step(frames + 200)])
+    assert all(isinstance(each.success, bool) and 0.0 <= each.reward <= 1.0 for each in judged)
 
 
 @pytest.mark.parametrize(
