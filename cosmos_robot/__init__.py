@@ -22,10 +22,18 @@ if TYPE_CHECKING:
     from cosmos_robot.datasets.windows import Window, windows
     from cosmos_robot.domains.domain import Domain
     from cosmos_robot.domains.registry import get_domain, list_domains, register_domain
-    from cosmos_robot.interface.generation import Generation
+    from cosmos_robot.envs.planner import PlannerConfig, plan
+    from cosmos_robot.envs.play import play
+    from cosmos_robot.envs.policies import Policy
+    from cosmos_robot.interface.chat import ImagePart, Message, VideoPart
+    from cosmos_robot.interface.generation import AgenticRecord, Candidate, Generation
     from cosmos_robot.interface.media_request import MediaRequest
+    from cosmos_robot.interface.reason import Reasoner, Reasoning, ReasonRequest, ReasonSampling
     from cosmos_robot.interface.request import ActionRequest
     from cosmos_robot.interface.world_model import WorldModel
+    from cosmos_robot.remote.chat_reasoner import ChatReasoner
+    from cosmos_robot.safety.checker import SafetyChecker
+    from cosmos_robot.safety.words import WordChecker
     from cosmos_robot.types import Actions, ActionSpace, Observation, Rollout, Sound
     from cosmos_robot.world_model import LocalWorldModel, load_world_model
 
@@ -35,28 +43,44 @@ __all__ = [
     "ActionRequest",
     "ActionSpace",
     "Actions",
+    "AgenticRecord",
+    "Candidate",
+    "ChatReasoner",
     "Column",
     "Domain",
     "Episode",
     "EpisodeRecorder",
     "Episodes",
     "Generation",
+    "ImagePart",
     "LocalWorldModel",
     "MediaRequest",
+    "Message",
     "Observation",
+    "PlannerConfig",
+    "Policy",
+    "ReasonRequest",
+    "ReasonSampling",
+    "Reasoner",
+    "Reasoning",
     "RecordEpisodes",
     "RecordedFeatures",
     "Rollout",
     "RolloutRecorder",
+    "SafetyChecker",
     "Sound",
     "Truth",
+    "VideoPart",
     "Window",
     "WindowDataset",
+    "WordChecker",
     "WorldModel",
     "get_domain",
     "list_domains",
     "load_world_model",
     "open_episodes",
+    "plan",
+    "play",
     "read_actions",
     "read_image",
     "read_video",
@@ -67,6 +91,22 @@ __all__ = [
 ]
 
 _WHERE = {
+    "AgenticRecord": "cosmos_robot.interface.generation",
+    "Candidate": "cosmos_robot.interface.generation",
+    "ChatReasoner": "cosmos_robot.remote.chat_reasoner",
+    "ImagePart": "cosmos_robot.interface.chat",
+    "Message": "cosmos_robot.interface.chat",
+    "VideoPart": "cosmos_robot.interface.chat",
+    "Reasoner": "cosmos_robot.interface.reason",
+    "Reasoning": "cosmos_robot.interface.reason",
+    "ReasonRequest": "cosmos_robot.interface.reason",
+    "ReasonSampling": "cosmos_robot.interface.reason",
+    "SafetyChecker": "cosmos_robot.safety.checker",
+    "WordChecker": "cosmos_robot.safety.words",
+    "PlannerConfig": "cosmos_robot.envs.planner",
+    "Policy": "cosmos_robot.envs.policies",
+    "plan": "cosmos_robot.envs.planner",
+    "play": "cosmos_robot.envs.play",
     "ActionRequest": "cosmos_robot.interface.request",
     "ActionSpace": "cosmos_robot.types",
     "Actions": "cosmos_robot.types",
