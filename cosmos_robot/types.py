@@ -200,6 +200,7 @@ class Rollout:
         seed: the seed that gave it.
         prompt: the caller's prompt.
         notes: sentences about what was answered otherwise than asked, for instance at another canvas.
+        safety: the safety checker that looked at prompt and frames.
     """
 
     frames: Frames | None
@@ -210,6 +211,7 @@ class Rollout:
     seed: int
     prompt: str
     notes: tuple[str, ...] = field(default=())
+    safety: str = "off"
 
     def __post_init__(self) -> None:
         if self.frames is not None and self.frames.shape[0] != self.actions.shape[0] + 1:

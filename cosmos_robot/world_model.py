@@ -2,9 +2,10 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,9 +19,12 @@ from cosmos_robot.errors import (
 )
 from cosmos_robot.interface.generation import Generation
 from cosmos_robot.interface.media_request import MediaRequest
-from cosmos_robot.interface.reason import ReasonRequest, ReasonStream
+from cosmos_robot.interface.reason import Reasoner, ReasonRequest, ReasonStream
 from cosmos_robot.interface.request import ActionRequest
 from cosmos_robot.interface.world_model import WorldModel
+from cosmos_robot.prompting.facts import CaptionFacts
+from cosmos_robot.prompting.refinement import Refinement
+from cosmos_robot.safety.checker import NoChecker, SafetyChecker, choose_safety
 from cosmos_robot.types import (
     Actions,
     ActionSpace,
@@ -50,9 +54,19 @@ class LocalWorldModel(WorldModel):
 
     Args:
         checkpoint: a loaded one; see `load_world_model`.
+        reasoner: what upsamples prompts and judges candidates; None is the checkpoint's own.
+        safety: what looks at prompts and frames; None is nothing.
     """
 
-    def __init__(self, checkpoint: "LoadedCheckpoint") -> None:
+    def __init__(
+        self,
+        checkpoint: "LoadedCheckpoint",
+        *,
+        reasoner: Reasoner | None = None,
+        safety: SafetyChecker | None = None,
+    ) -> None:
+        self.safety = safety or NoChecker()
+        self._given_reasoner = reasoner
         self.engine = checkpoint.engine
         self.facts = checkpoint.facts
         self.name = checkpoint.name
@@ -64,12 +78,15 @@ class LocalWorldModel(WorldModel):
         Raises:
             UnsupportedModeError: if the checkpoint has no action heads.
             InvalidInputError: if a request does not fit the checkpoint.
+            UnsafeContentError: if the safety checker refuses a prompt or frames.
         """
         if self.engine.action_dim is None:
             raise UnsupportedModeError(
                 f"checkpoint {self.name} has no action heads, so it cannot do {requests[0].mode}; "
                 f"load one that has (its transformer/config.json says action_gen: true)."
             )
+        for request in requests:
+            self.safety.check_prompt(request.prompt)
         self._warn_of_untrained_domains(requests)
         inputs = [self._model_input(request, self.engine.action_dim) for request in requests]
         predictions = self.engine.generate(inputs, progress=progress)
@@ -82,9 +99,21 @@ class LocalWorldModel(WorldModel):
         """Answer requests of the modes without actions, those that can share a forward pass together.
 
         Raises:
-            UnsupportedModeError: if sound is asked of a checkpoint that has none.
+            UnsupportedModeError: if sound is asked of a checkpoint that has none, or candidates of one without a
+                reasoner.
             InvalidInputError: if a request does not fit the tables or the checkpoint.
+            UnsafeContentError: if the safety checker refuses a prompt or frames.
         """
+        refinement = Refinement(
+            render=self._render,
+            facts=self._caption_facts,
+            require_fits=self._require_fits,
+            reasoner=lambda: self._given_reasoner or self.reasoner,
+            safety=self.safety,
+        )
+        return refinement.generate(requests, progress=progress)
+
+    def _render(self, requests: Sequence[MediaRequest], *, progress: Progress | None = None) -> list[Generation]:
         from cosmos_robot.engine.media import generate_media
 
         plans = [self._planner.plan(request) for request in requests]
@@ -101,8 +130,12 @@ class LocalWorldModel(WorldModel):
             UnsupportedModeError: if the checkpoint has no reasoner part, or pictures are shown to one that reads text.
             MissingDependencyError: if a package is not installed; the message names the extra.
             InvalidInputError: if the chat is too long.
+            UnsafeContentError: if the safety checker refuses a message.
         """
-        return self.reasoner.answer(request)
+        for message in request.messages:
+            if message.text:
+                self.safety.check_prompt(message.text)
+        return self.reasoner.answer(replace(request, safety=self.safety.name))
 
     @cached_property
     def reasoner(self) -> "LocalReasoner":
@@ -123,6 +156,25 @@ class LocalWorldModel(WorldModel):
 
         return MediaPlanner(self.engine, self.facts, self.name)
 
+    def _caption_facts(self, request: MediaRequest) -> CaptionFacts:
+        plan = self._planner.plan(request)
+        return CaptionFacts(request.mode, *plan.given.size, num_frames=plan.num_frames, fps=plan.given.fps)
+
+    def _require_fits(self, request: MediaRequest) -> None:
+        from cosmos_robot.engine.media import checked_tokens
+
+        checked_tokens(self.engine, self._planner.plan(request).given)
+
+    def _checked_frames(self, frames: Any) -> Any:
+        """What the safety checker makes of frames uint8 `[N, H, W, 3]`: an array, or a tensor on its device."""
+        if isinstance(self.safety, NoChecker):
+            return frames
+        if isinstance(frames, np.ndarray):
+            return self.safety.check_frames(frames)
+        import torch
+
+        return torch.from_numpy(self.safety.check_frames(frames.cpu().numpy())).to(frames.device)
+
     def _generation(self, request: MediaRequest, plan: "MediaPlan", output: "MediaOutput") -> Generation:
         frames, sound, fps = output.frames[: plan.num_frames], None, plan.given.fps
         if output.sound is not None and self.engine.sound is not None:
@@ -130,7 +182,7 @@ class LocalWorldModel(WorldModel):
             sound = Sound(samples.cpu().numpy(), self.engine.sound.sample_rate)
         return Generation(
             mode=request.mode,
-            frames=frames if request.keep_on_device else frames.cpu().numpy(),
+            frames=self._checked_frames(frames if request.keep_on_device else frames.cpu().numpy()),
             fps=fps,
             sound=sound,
             seed=request.seed,
@@ -205,7 +257,9 @@ class LocalWorldModel(WorldModel):
     def _rollout(self, request: ActionRequest, given: ModelInput, prediction: Prediction) -> Rollout:
         frames = request.frames if request.mode == "inverse_dynamics" else prediction.frames
         return Rollout(
-            frames=None if frames is None or not request.return_frames else frames.astype(np.uint8, copy=False),
+            frames=None
+            if frames is None or not request.return_frames
+            else self._checked_frames(frames.astype(np.uint8, copy=False)),
             actions=_answered(request, prediction),
             action_space=request.action_space if request.actions is None else request.actions.space,
             domain=request.domain.name,
@@ -213,6 +267,7 @@ class LocalWorldModel(WorldModel):
             seed=request.seed,
             prompt=request.prompt,
             notes=request.notes + self._canvas_notes(request),
+            safety=self.safety.name,
         )
 
     def _canvas_notes(self, request: ActionRequest) -> tuple[str, ...]:
@@ -231,6 +286,8 @@ def load_world_model(
     *,
     device: "str | torch.device | None" = None,
     dtype: "str | torch.dtype | None" = None,
+    reasoner: Reasoner | None = None,
+    safety: str | SafetyChecker = "off",
 ) -> WorldModel:
     """Load a world model.
 
@@ -239,18 +296,23 @@ def load_world_model(
             the embedded Push-T model.
         device: "cpu", "cuda" or "cuda:N"; None takes CUDA where there is one.
         dtype: "float32" or "bfloat16"; None takes bfloat16 on CUDA and float32 on the CPU.
+        reasoner: what upsamples prompts and judges candidates, as `ChatReasoner`; None is the checkpoint's own.
+        safety: what looks at prompts and frames: "off", "words", "guardrail" (NVIDIA's), or a `SafetyChecker`.
 
     Raises:
+        MissingDependencyError: if the safety checker is not installed; the message says what to install.
         CheckpointError: if it is not found or not whole.
         DeviceError: if the device is not there or has too little memory.
     """
     from cosmos_robot.engine.checkpoint import load_checkpoint
 
+    checker = choose_safety(safety)
     if checkpoint is None:
         if not EMBEDDED.is_dir():
             raise CheckpointError("this build carries no embedded checkpoint; name a folder or a Hub id.")
         checkpoint = EMBEDDED
-    return LocalWorldModel(load_checkpoint(checkpoint, device=device, dtype=dtype))
+    loaded = load_checkpoint(checkpoint, device=device, dtype=dtype)
+    return LocalWorldModel(loaded, reasoner=reasoner, safety=checker)
 
 
 def _encode_actions(request: ActionRequest, action_dim: int) -> FloatArray | None:

@@ -12,7 +12,9 @@ LAYERS = {
     "domains": 1,
     "datasets": 2,
     "interface": 2,
+    "safety": 2,
     "engine": 3,
+    "prompting": 3,
     "remote": 3,
     "world_model": 4,
     "envs": 5,
@@ -24,7 +26,7 @@ LAYERS = {
     "cli": 7,
 }
 HEAVY = {"torch", "diffusers", "transformers", "accelerate"}
-WITHOUT_TORCH = {"types", "errors", "domains", "datasets", "interface", "remote"}
+WITHOUT_TORCH = {"types", "errors", "domains", "datasets", "interface", "remote", "safety", "prompting"}
 SOURCES = [p for p in (ROOT / "cosmos_robot").rglob("*.py") if not p.is_symlink()] + [
     p for name in ("domains", "datasets", "envs", "benchmarks") for p in (ROOT / name).rglob("*.py")
 ]

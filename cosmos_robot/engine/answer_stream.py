@@ -52,6 +52,7 @@ class AnswerStream:
         end_tokens: that end an answer.
         thinking: whether the chat template has opened a `<think>` part.
         seed: of the draw.
+        safety: the safety checker that let the chat through.
     """
 
     def __init__(
@@ -63,11 +64,13 @@ class AnswerStream:
         end_tokens: tuple[int, ...],
         thinking: bool,
         seed: int,
+        safety: str = "off",
     ) -> None:
         self._tokenizer = tokenizer
         self._prompt_tokens = prompt_tokens
         self._end_tokens = end_tokens
         self._seed = seed
+        self._safety = safety
         self._tokens = _Tokens()
         self._splitter = ThinkSplitter(thinking=thinking)
         self._ids: list[int] = []
@@ -96,6 +99,7 @@ class AnswerStream:
             usage=Usage(self._prompt_tokens, len(self._ids)),
             finish_reason="stop" if ended else "length",
             seed=self._seed,
+            safety=self._safety,
         )
 
     def close(self) -> None:

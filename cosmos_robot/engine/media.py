@@ -112,7 +112,7 @@ def generate_media(
         UnsupportedModeError: if sound is asked of a checkpoint that has none.
         InvalidInputError: if a request does not fit the checkpoint.
     """
-    tokens = [_checked_tokens(engine, request) for request in requests]
+    tokens = [checked_tokens(engine, request) for request in requests]
     kinds = [_kind(engine, request) for request in requests]
     cut = batches(kinds, [len(ids) for ids in tokens], engine.max_batch)
     steps = [len(engine.schedule(requests[b[0]].num_steps, requests[b[0]].shift).steps) for b in cut]
@@ -124,7 +124,7 @@ def generate_media(
     return [answers[i] for i in range(len(requests))]
 
 
-def _checked_tokens(engine: "Engine", request: MediaInput) -> tuple[int, ...]:
+def checked_tokens(engine: "Engine", request: MediaInput) -> tuple[int, ...]:
     """Token ids of a request's prompt, after everything that can be wrong with it."""
     factor = engine.autoencoder.spatial_factor
     if request.size[0] % factor or request.size[1] % factor:

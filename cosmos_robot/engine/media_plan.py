@@ -65,7 +65,8 @@ class MediaPlanner:
         system = self.engine.use_system_prompt if request.use_system_prompt is None else request.use_system_prompt
         given = MediaInput(
             mode=request.mode,
-            prompt=finish_prompt(request.prompt_used, num_frames=generated, fps=fps, size=size),
+            # An upsampled prompt is a caption that names its length and size itself.
+            prompt=request.upsampled_prompt or finish_prompt(request.prompt, num_frames=generated, fps=fps, size=size),
             negative_prompt=finish_prompt(
                 self._negative_prompt(request, use_system_prompt=system),
                 num_frames=generated,

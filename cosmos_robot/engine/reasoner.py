@@ -83,6 +83,7 @@ class LocalReasoner:
             end_tokens=self._end_tokens,
             thinking=text.rstrip().endswith(OPEN),
             seed=request.sampling.seed,
+            safety=request.safety,
         )
 
     @cached_property

@@ -11,6 +11,40 @@ from cosmos_robot.types import Frames, Sound
 
 
 @dataclass(frozen=True, eq=False)
+class Candidate:
+    """One of several generations, and what the critic said of it.
+
+    Attributes:
+        iteration: its round, from 0 on.
+        generation: the candidate itself, with its own seed and prompts.
+        score: the critic's, from 0 to 10; None where it gave none.
+        scores: what that is the mean of, by what was looked at.
+        problems: what the critic found wrong; why there is no score, where there is none.
+    """
+
+    iteration: int
+    generation: "Generation"
+    score: float | None
+    scores: dict[str, float]
+    problems: str
+
+
+@dataclass(frozen=True, eq=False)
+class AgenticRecord:
+    """How a generation was chosen.
+
+    Attributes:
+        candidates: all of them, in the order in which they were generated.
+        chosen: index of the one that was kept.
+        stopped_early: whether rounds were left when it was good enough.
+    """
+
+    candidates: tuple[Candidate, ...]
+    chosen: int
+    stopped_early: bool
+
+
+@dataclass(frozen=True, eq=False)
 class Generation:
     """An image, a video, or a video with sound.
 
@@ -23,6 +57,8 @@ class Generation:
         prompt: the caller's prompt.
         prompt_used: the prompt that the model was given: the caller's, or its upsampled form.
         notes: sentences about what was answered otherwise than asked, for instance at another size.
+        safety: the safety checker that looked at prompt and frames.
+        agentic: all candidates, where it was chosen among several.
     """
 
     mode: MediaMode
@@ -33,6 +69,8 @@ class Generation:
     prompt: str
     prompt_used: str
     notes: tuple[str, ...] = ()
+    safety: str = "off"
+    agentic: AgenticRecord | None = None
 
     @property
     def image(self) -> Frames | Any:

@@ -30,6 +30,12 @@ class MediaOptions(TypedDict, total=False):
         guidance_interval: timesteps (low, high) on 0..1000 strictly between which guidance holds.
         shift: flow shift of the noise schedule.
         use_system_prompt: whether the checkpoint's system prompt stands before the caller's.
+        upsample: have the prompt rewritten as the structured caption that the model was trained on; not of a video.
+        agentic: generate candidates in rounds, have each judged and the prompt rewritten, and give the best; not of a
+            video. Each candidate is a whole generation.
+        agentic_max_iterations: at most so many rounds, 1 to 3.
+        agentic_samples_per_iteration: candidates of a round, 1 to 3.
+        agentic_early_stop: end when a candidate is very good.
         seed: of the noise; one seed `s` gives item `i` of a batch the seed `s + i`.
         keep_on_device: give frames as a torch tensor on the device that made them, instead of a numpy array.
         progress: called with (steps done, steps in all); it may raise to stop the work.
@@ -48,6 +54,11 @@ class MediaOptions(TypedDict, total=False):
     guidance_interval: tuple[float, float] | None
     shift: float | None
     use_system_prompt: bool | None
+    upsample: bool
+    agentic: bool
+    agentic_max_iterations: int
+    agentic_samples_per_iteration: int
+    agentic_early_stop: bool
     seed: int | Sequence[int]
     keep_on_device: bool
     progress: Progress | None
@@ -92,6 +103,11 @@ class MediaRequest:
     guidance_interval: tuple[float, float] | None = None
     shift: float | None = None
     use_system_prompt: bool | None = None
+    upsample: bool = False
+    agentic: bool = False
+    agentic_max_iterations: int = 2
+    agentic_samples_per_iteration: int = 2
+    agentic_early_stop: bool = True
     seed: int = 0
     keep_on_device: bool = False
     notes: tuple[str, ...] = ()
@@ -110,6 +126,7 @@ class MediaRequest:
             raise InvalidInputError("text2image gives one frame without sound; for more use text2video.")
         if self.mode == "video2video":
             self._require_clip()
+        self._require_refinement()
 
     @property
     def image(self) -> bool:
@@ -152,6 +169,16 @@ class MediaRequest:
                 raise InvalidInputError(f"the resolution {self.resolution!r} has an aspect ratio of its own.")
         if self.aspect_ratio is not None:
             parse_aspect_ratio(self.aspect_ratio)
+
+    def _require_refinement(self) -> None:
+        if (self.upsample or self.agentic) and self.mode == "video2video":
+            raise InvalidInputError(
+                "prompts are upsampled, and candidates judged, for text2image, text2video and image2video; "
+                "leave upsample and agentic out for a video."
+            )
+        for name in ("agentic_max_iterations", "agentic_samples_per_iteration"):
+            if not 1 <= getattr(self, name) <= 3:
+                raise InvalidInputError(f"{name} must be 1, 2 or 3; got {getattr(self, name)}.")
 
     def _require_clip(self) -> None:
         indexes = self.condition_frame_indexes_vision

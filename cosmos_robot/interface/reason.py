@@ -75,12 +75,14 @@ class ReasonRequest:
         sampling: how tokens are chosen.
         json: True holds the answer to a JSON object, a JSON schema to an object of that schema.
         video_fps: how many frames a second of a video are looked at.
+        safety: the safety checker that let it through.
     """
 
     messages: tuple[Message, ...]
     sampling: ReasonSampling = field(default_factory=ReasonSampling)
     json: bool | Mapping[str, Any] = False
     video_fps: float = 2.0
+    safety: str = "off"
 
     def __post_init__(self) -> None:
         if not self.video_fps > 0:
@@ -118,7 +120,7 @@ class Reasoning:
         usage: tokens that it took.
         finish_reason: "stop" where the model ended it, "length" where `max_new_tokens` did.
         seed: that gave it.
-        safety: the safety checker that looked at it.
+        safety: the safety checker that looked at the chat.
     """
 
     text: str
