@@ -222,7 +222,7 @@ def plot_curves(path: Path, rows: Sequence[Row], threshold: float) -> None:
         "pusher_error": "pusher's error, table px",
         "block_error": "T's error, table px",
     }
-    figure = Figure(figsize=(8, 9), layout="constrained")
+    figure = Figure(figsize=(10, 9), layout="constrained")
     every = figure.subplots(len(names) + 1, 1, sharex=True)
     for axes, (error, label) in zip(every, names.items(), strict=False):
         free, stopped = curve(rows, error), curve(rows, error, threshold=threshold)
@@ -233,7 +233,7 @@ def plot_curves(path: Path, rows: Sequence[Row], threshold: float) -> None:
             axes.plot(copied.horizon, copied.error, color="#8a8f98", linestyle="--", label="first frame copied")
         axes.set_ylabel(label)
         axes.set_ylim(bottom=0)
-        axes.legend(frameon=False, loc="upper left")
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     every[-1].plot(stopped.horizon, stopped.going, color="#e05020", marker=".")
     every[-1].set(ylabel="share of episodes\nthat go on", ylim=(0, 1.05), xlabel="actions (10 a second)")
     for axes in every:

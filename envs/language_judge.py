@@ -76,9 +76,9 @@ class LanguageJudge:
 
         Args:
             world_model: name or path of a checkpoint with a reasoner, or a `WorldModel`.
-            options: `device`, `dtype`, `max_new_tokens` of `ReasonerAsk`, and those of the judge.
+            options: `device`, `dtype`, `sampling` of `ReasonerAsk`, and those of the judge.
         """
-        own = {name: options.pop(name) for name in ("device", "dtype", "max_new_tokens") if name in options}
+        own = {name: options.pop(name) for name in ("device", "dtype", "sampling") if name in options}
         return cls(ReasonerAsk(world_model, **own), parallel=1, **options)
 
     def judge(self, steps: Sequence[ImaginedStep]) -> list[Judgement]:

@@ -1,9 +1,11 @@
 """Asks the reasoner of a world model on this machine about pictures, for `LanguageJudge`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cosmos_robot.envs.world_model_lease import WorldModelLease
+from cosmos_robot.interface.reason import Reasoning
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.types import Frames
 
@@ -23,7 +25,7 @@ class ReasonerAsk:
         world_model: name or path of a checkpoint with a reasoner, loaded at the first question; or a `WorldModel`.
         device: for a named one.
         dtype: for a named one.
-        max_new_tokens: most tokens of an answer.
+        sampling: fields of `ReasonSampling`; None is the likeliest token each time, at most 256.
     """
 
     def __init__(
@@ -32,10 +34,10 @@ class ReasonerAsk:
         *,
         device: str | None = None,
         dtype: str | None = None,
-        max_new_tokens: int = 256,
+        sampling: Mapping[str, Any] | None = None,
     ) -> None:
         self._lease = WorldModelLease(world_model, device=device, dtype=dtype)
-        self._max_new_tokens = max_new_tokens
+        self._sampling = {"max_new_tokens": 256, **(sampling or {})}
 
     def __call__(self, frames: Frames, question: str) -> str:
         """Ask about frames uint8 `[N, H, W, 3]`.
@@ -43,7 +45,5 @@ class ReasonerAsk:
         Raises:
             UnsupportedModeError: if the world model has no reasoner.
         """
-        answer = self._lease.get().reason(
-            question, image=list(frames), json=VERDICT, max_new_tokens=self._max_new_tokens
-        )
+        answer: Reasoning = self._lease.get().reason(question, image=list(frames), json=VERDICT, **self._sampling)
         return answer.text

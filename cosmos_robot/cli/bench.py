@@ -15,6 +15,7 @@ from cosmos_robot.errors import InvalidInputError, MissingDependencyError
 
 if TYPE_CHECKING:
     from cosmos_robot.benchmarks.agreement_statistics import Interval
+    from cosmos_robot.cli.model_choice import ModelChoice
 
 bench_app = typer.Typer(
     name="bench",
@@ -58,7 +59,7 @@ def agreement(
     chosen = chosen if starts is None else replace(chosen, starts=min(starts, chosen.starts))
     choice = ModelChoice(checkpoint, device, dtype)
     settings = {key: value for key, value in asdict(chosen).items() if key not in ("starts", "resamples")}
-    rows = RowFile(out, {"checkpoint": choice.name, "num_steps": num_steps, **settings})
+    rows = RowFile(out, {**_weights(choice), "num_steps": num_steps, **settings})
     with Console(stderr=True).status("loading") as status:
         world_model = choice.load()
         played = run_agreement(
@@ -109,7 +110,7 @@ def long_rollout(
     )
     choice = ModelChoice(checkpoint, device, dtype)
     settings = {key: value for key, value in run_settings(config).items() if key != "episodes"}
-    rows = RowFile(out, {"checkpoint": choice.name, "num_steps": num_steps, **settings})
+    rows = RowFile(out, {**_weights(choice), "num_steps": num_steps, **settings})
     file = out / "trust.json"
     with Console(stderr=True).status("calibrating trust on real episodes") as status:
         world_model = choice.load()
@@ -155,7 +156,7 @@ def planning(
 
     config = PlannerConfig(horizon=horizon, futures=futures, iterations=iterations)
     choice = ModelChoice(checkpoint, device, dtype)
-    rows = RowFile(out, {"checkpoint": choice.name, "num_steps": num_steps, **vars(config)})
+    rows = RowFile(out, {**_weights(choice), "num_steps": num_steps, **vars(config)})
     numbers = range(first_start, first_start + starts)
     with Console(stderr=True).status("loading") as status:
         played = run_planning(
@@ -197,6 +198,12 @@ def _show_long_rollout(rows: list[dict[str, Any]], threshold: float) -> None:
 
 def _shown(interval: "Interval") -> str:
     return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+
+
+def _weights(choice: "ModelChoice") -> dict[str, str | None]:
+    from cosmos_robot.benchmarks.weights_digest import weights_digest
+
+    return {"checkpoint": choice.name, "weights": weights_digest(choice.checkpoint)}
 
 
 def _require_pusht(env: str) -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from cosmos_robot.benchmarks.agreement_statistics import mmrv, pearson, spearman, with_interval
 from cosmos_robot.benchmarks.row_file import RowFile
+from cosmos_robot.benchmarks.weights_digest import weights_digest
 from cosmos_robot.errors import InvalidInputError
 
 pytest.importorskip("gym_pusht")
@@ -88,6 +89,15 @@ def test_what_is_run_is_fixed():
         replace(COMMITTED, first_start=12)
     with pytest.raises(InvalidInputError, match="probability"):
         Grade(aimless=2.0)
+
+
+def test_policies_of_ones_own_are_cut_to_whole_chunks(small):
+    class Still:
+        def act(self, observation):
+            return np.full((40, 2), 256.0)
+
+    own = replace(small, policies={"still": lambda start: Still(), "expert": Grade()})
+    assert own.runner("still", 5).act({}).shape == (16, 2)
 
 
 def test_a_file_that_is_none(tmp_path):
@@ -175,3 +185,13 @@ def test_the_command_says_what_it_cannot_do():
     answer = CliRunner().invoke(app, ["bench", "agreement", "--env", "libero"])
     assert answer.exit_code == 2
     assert "no benchmark for the environment 'libero'" in answer.output
+
+
+def test_other_weights_at_the_same_place_are_told_apart(tmp_path):
+    def write(value):
+        (tmp_path / "transformer").mkdir(exist_ok=True)
+        (tmp_path / "transformer" / "model.safetensors").write_bytes(b"header" + bytes(3 << 20) + value)
+        return weights_digest(str(tmp_path))
+
+    assert write(b"one") == write(b"one") != write(b"two")
+    assert weights_digest("nvidia/Cosmos3-Nano") is None

@@ -175,8 +175,9 @@ def test_the_local_reasoner_judges(reasoner_folder):
     """Random weights: what they say means nothing, but it is a verdict."""
     pytest.importorskip("xgrammar")
     frames = np.zeros((5, 32, 32, 3), np.uint8)
+    sampling = {"do_sample": True, "seed": 1, "max_new_tokens": 400}
     judge = LanguageJudge.of_reasoner(
-        str(reasoner_folder("nano")), device="cpu", dtype="float32", num_frames=2, max_new_tokens=400
+        str(reasoner_folder("nano")), device="cpu", dtype="float32", num_frames=2, sampling=sampling
     )
     judged = judge.judge([step(frames), step(frames + 200)])
     assert all(isinstance(each.success, bool) and 0.0 <= each.reward <= 1.0 for each in judged)
