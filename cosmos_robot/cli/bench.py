@@ -114,7 +114,7 @@ def long_rollout(
     file = out / "trust.json"
     with Console(stderr=True).status("calibrating trust on real episodes") as status:
         world_model = choice.load()
-        if not file.exists():
+        if not (file.exists() and rows.path.exists()):  # without rows it may be of other weights
             calibrate_on_pusht(world_model, config, num_steps=num_steps, batch=batch).write(file)
         calibration = TrustCalibration.read(file)
         played = run_long_rollouts(
