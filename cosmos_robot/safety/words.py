@@ -27,7 +27,7 @@ class WordChecker:
 
     def __init__(self, words: Iterable[str] | None = None) -> None:
         listed = default_words() if words is None else tuple(words)
-        phrases = {" ".join(_plain(word).split()) for word in listed} - {""}
+        phrases = {" ".join(re.split(r"\W+", _plain(word))).strip() for word in listed} - {""}
         if not phrases:
             raise InvalidInputError("the list of words to refuse is empty.")
         alternatives = "|".join(
