@@ -15,6 +15,7 @@ from cosmos_robot.cli.label import label
 from cosmos_robot.cli.media_modes import extend_video, image2video, text2image, text2video, video2video
 from cosmos_robot.cli.modes import forward_dynamics, inverse_dynamics, policy, rollout
 from cosmos_robot.cli.run import run
+from cosmos_robot.cli.serve import serve
 from cosmos_robot.cli.stats import stats
 from cosmos_robot.cli.train import train
 from cosmos_robot.cli.view import view
@@ -42,6 +43,7 @@ app.command("convert")(convert)
 app.command("label")(label)
 app.command("view")(view)
 app.command("stats")(stats)
+app.command("serve")(serve)
 app.add_typer(actions_app, name="actions")
 app.add_typer(bench_app, name="bench")
 app.add_typer(domains_app, name="domains")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cosmos_robot.cli.boundary import show_log
 
@@ -32,8 +32,11 @@ class ModelChoice:
         folder = Path(self.checkpoint)
         return str(folder.resolve()) if folder.exists() else self.checkpoint
 
-    def load(self) -> "WorldModel":
+    def load(self, **options: Any) -> "WorldModel":
         """Load the world model, which takes seconds and imports torch.
+
+        Args:
+            options: further ones of `load_world_model`.
 
         Raises:
             CheckpointError: if the checkpoint is not found or not whole.
@@ -42,4 +45,4 @@ class ModelChoice:
         from cosmos_robot.world_model import load_world_model
 
         show_log()  # what is loaded, and how much memory it takes
-        return load_world_model(self.checkpoint, device=self.device, dtype=self.dtype)
+        return load_world_model(self.checkpoint, device=self.device, dtype=self.dtype, **options)

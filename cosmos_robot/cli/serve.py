@@ -1,0 +1,134 @@
+"""`cosmos-robot serve`: a world model behind the hosted interfaces."""
+
+import importlib
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cosmos_robot.cli.settings import CheckpointOption, DeviceOption, DtypeOption
+from cosmos_robot.errors import MissingDependencyError
+from cosmos_robot.safety.checker import SafetyChoice
+
+if TYPE_CHECKING:
+    from cosmos_robot.serving.settings import ServerSettings
+
+PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "httpcore", "prometheus_client")
+
+
+def serve(
+    *,
+    checkpoint: CheckpointOption = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8000,
+    public_url: Annotated[
+        str | None, typer.Option(help="How clients reach this server.", show_default="as they asked")
+    ] = None,
+    safety: Annotated[SafetyChoice, typer.Option(help="What looks at prompts and frames.")] = "off",
+    allow_urls: Annotated[
+        bool, typer.Option("--allow-urls", help="Fetch media that requests name by URL, from public addresses.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A name:port that may be fetched from although it is not public.")
+    ] = None,
+    media_root: Annotated[
+        Path | None, typer.Option(help="Folder with files that requests may name.", show_default="none")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse what does not fit the checkpoint, instead of fitting it.")
+    ] = False,
+    data: Annotated[Path, typer.Option(help="Folder for jobs and their files.")] = Path("outputs/serve"),
+    database: Annotated[
+        str | None, typer.Option(help="SQLAlchemy URL, as for PostgreSQL.", show_default="SQLite in the folder")
+    ] = None,
+    api_key: Annotated[
+        list[str] | None,
+        typer.Option(help="A key that is accepted; may be given again.", envvar="COSMOS_ROBOT_API_KEY"),
+    ] = None,
+    no_api_key: Annotated[bool, typer.Option("--no-api-key", help="Listen beyond this machine without a key.")] = False,
+    batch_window: Annotated[float, typer.Option(help="Seconds to gather requests that can go together.")] = 0.02,
+    batch_size: Annotated[int, typer.Option(help="Most of them at once; 1 is no batching.")] = 8,
+    queue: Annotated[int, typer.Option(help="Jobs that may wait.")] = 256,
+    keep_hours: Annotated[float, typer.Option(help="How long finished jobs are kept.")] = 24.0,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+) -> None:
+    """Serve a world model over HTTP, in the words of NVIDIA NIM and Baseten.
+
+    NIM_ALLOW_URL_INPUT=0 keeps URLs from NIM's endpoint; NIM_FT_CHECKPOINT names the checkpoint in its metadata.
+    """
+    _require_packages()
+    from cosmos_robot.cli.model_choice import ModelChoice
+    from cosmos_robot.serving.settings import Batching, Limits, ServerSettings
+
+    settings = ServerSettings(
+        data=data,
+        database=database,
+        host=host,
+        port=port,
+        public_url=public_url,
+        api_keys=tuple(api_key or ()),
+        allow_no_key=no_api_key,
+        safety=safety,
+        allow_urls=allow_urls,
+        url_hosts=tuple(allow_host or ()),
+        nim_urls=os.environ.get("NIM_ALLOW_URL_INPUT", "1") != "0",
+        media_root=media_root,
+        strict=strict,
+        checkpoint=checkpoint or "embedded",
+        fine_tuned=os.environ.get("NIM_FT_CHECKPOINT"),
+        keep_hours=keep_hours,
+        limits=Limits(queued=queue),
+        batching=Batching(batch_window, batch_size),
+    )
+    run_server(settings, ModelChoice(checkpoint, device, dtype).load(safety=safety))
+
+
+def run_server(settings: "ServerSettings", world_model: Any) -> None:
+    """Serve until a signal comes: SIGTERM and Ctrl-C end what is being answered, and then the server.
+
+    Args:
+        settings: of the server.
+        world_model: what answers.
+    """
+    import uvicorn
+
+    from cosmos_robot.serving.app import create_app
+
+    class SpeakingServer(uvicorn.Server):
+        """Says where it listens once it does."""
+
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            for listening in (socket for server in self.servers for socket in server.sockets):
+                address, port = listening.getsockname()[:2]
+                shown = f"[{address}]" if ":" in address else address
+                typer.echo(f"serving {settings.shown_checkpoint} at http://{shown}:{port}")
+
+    _log_whole()
+    app = create_app(settings, world_model)
+    config = uvicorn.Config(
+        app, host=settings.host, port=settings.port, log_level="warning", access_log=False, server_header=False
+    )
+    SpeakingServer(config).run()
+
+
+def _log_whole() -> None:
+    """Log what the server has to say with tracebacks, which clients never see."""
+    log = logging.getLogger("cosmos_robot.serving")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.propagate = False
+
+
+def _require_packages() -> None:
+    for package in PACKAGES:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"the server needs {package}, which is not installed; get it with pip install 'cosmos-robot[server]'."
+            ) from error

@@ -1,0 +1,98 @@
+"""What the served world model can do, and how requests past it are fitted to it."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cosmos_robot.interface.media_request import MediaRequest
+from cosmos_robot.interface.request import ActionRequest
+from cosmos_robot.interface.world_model import WorldModel
+from cosmos_robot.serving.problems import Kind, RequestError
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a checkpoint was made for.
+
+    Attributes:
+        native_canvas: the one canvas `(height, width)` that it knows, or None.
+        longest_chunk: actions of its longest chunk, or None; a clip has one frame more.
+        own_sampling: whether it has steps and guidance of its own, so that an interface's defaults are not for it.
+        strict: whether what does not fit is refused.
+    """
+
+    native_canvas: tuple[int, int] | None = None
+    longest_chunk: int | None = None
+    own_sampling: bool = False
+    strict: bool = False
+
+    @classmethod
+    def of(cls, world_model: WorldModel, *, strict: bool = False) -> "Capabilities":
+        """Find those of a world model; one without facts of its own has no limits of its own."""
+        facts: Any = getattr(world_model, "facts", None)
+        if facts is None:
+            return cls(strict=strict)
+        engine: Any = getattr(world_model, "engine", None)
+        return cls(
+            native_canvas=facts.native_canvas,
+            longest_chunk=facts.max_action_chunk_size,
+            own_sampling=facts.num_steps is not None or bool(getattr(engine, "distilled_sigmas", None)),
+            strict=strict,
+        )
+
+    def default[Value](self, given: Value | None, documented: Value) -> Value | None:
+        """An interface's documented default, unless the caller gave a value or the checkpoint has its own."""
+        return given if given is not None or self.own_sampling else documented
+
+    def fit_media(self, request: MediaRequest, *, frames_given: bool) -> MediaRequest:
+        """Fit a request of the modes without actions.
+
+        Args:
+            request: with its `num_frames`.
+            frames_given: whether the caller named the frame count; an interface's default is no wish.
+
+        Raises:
+            RequestError: if it does not fit and the server is strict.
+        """
+        if self.strict:
+            self._require_canvas(_asked_size(request))
+        longest = self.longest_chunk
+        count = request.num_frames
+        if longest is None or count is None or request.image or count <= longest + 1:
+            return request
+        most = longest + 1
+        if self.strict and frames_given:
+            raise _refused(f"this checkpoint makes clips of at most {most} frames; got {count}.")
+        note = f"answered with {most} frames, the most of this checkpoint, in place of {count}."
+        return replace(request, num_frames=most, notes=(*request.notes, note) if frames_given else request.notes)
+
+    def fit_actions(self, request: ActionRequest) -> ActionRequest:
+        """Check a request of an action mode.
+
+        Raises:
+            RequestError: if it does not fit and the server is strict.
+        """
+        if self.strict and self.native_canvas is not None:
+            height, width = request.frames.shape[1:3]
+            self._require_canvas((height, width) if request.image_size is None else (0, 0))
+        if self.strict and self.longest_chunk is not None and request.action_chunk_size > self.longest_chunk:
+            raise _refused(
+                f"this checkpoint takes chunks of at most {self.longest_chunk} actions; "
+                f"got {request.action_chunk_size}."
+            )
+        return request
+
+    def _require_canvas(self, asked: tuple[int, int] | None) -> None:
+        native = self.native_canvas
+        if native is not None and asked is not None and asked != native:
+            raise _refused(f"this checkpoint answers at {native[1]}x{native[0]} (width x height) alone; ask for that.")
+
+
+def _asked_size(request: MediaRequest) -> tuple[int, int] | None:
+    """The size that a request names, or None; a tier is never a native canvas."""
+    if request.height is not None and request.width is not None:
+        return request.height, request.width
+    return None if request.resolution is None and request.aspect_ratio is None else (0, 0)
+
+
+def _refused(message: str) -> RequestError:
+    return RequestError(Kind.UNSUPPORTED, message)

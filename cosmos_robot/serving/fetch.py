@@ -1,0 +1,157 @@
+"""Fetching what a request names by URL: public addresses alone, checked after resolution and at each redirect."""
+
+import ipaddress
+import socket
+import time
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import httpcore
+
+from cosmos_robot.serving.problems import Kind, RequestError
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_OK = 200
+_PORTS = {"http": 80, "https": 443}
+
+
+class Fetcher:
+    """Fetches URLs.
+
+    A name is resolved once, all its addresses are checked, and the connection goes to one of those that were checked:
+    a name that resolves otherwise a moment later gains nothing.
+
+    Args:
+        allowed: whether anything is fetched at all.
+        hosts: `name:port` of hosts that need not be public.
+        seconds: for one fetch, redirects and all.
+        redirects: that are followed.
+    """
+
+    def __init__(self, *, allowed: bool, hosts: Iterable[str], seconds: float, redirects: int) -> None:
+        self.allowed = allowed
+        self._hosts, self._seconds, self._redirects = frozenset(hosts), seconds, redirects
+
+    def fetch(self, url: str, *, field: str, most: int) -> bytes:
+        """Fetch one URL.
+
+        Args:
+            url: its address.
+            field: of the request, for messages.
+            most: bytes that are taken.
+
+        Raises:
+            RequestError: if it may not be fetched, cannot be, or is too large.
+        """
+        if not self.allowed:
+            raise RequestError.of_field(
+                field,
+                "this server takes no URLs; send the media as base64 or as a data URI, or start it with --allow-urls.",
+            )
+        deadline = time.monotonic() + self._seconds
+        with httpcore.ConnectionPool(network_backend=_CheckedBackend(self._hosts, field, deadline)) as pool:
+            for _ in range(self._redirects + 1):
+                parts = _split(url, field)
+                try:
+                    found, next_url = self._once(pool, url, parts.netloc, field=field, most=most, deadline=deadline)
+                except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
+                    raise _unreachable(url, field, type(error).__name__) from error
+                if next_url is None:
+                    return found
+                url = urljoin(url, next_url)
+        raise RequestError.of_field(field, f"the URL redirects more than {self._redirects} times.")
+
+    def _once(
+        self, pool: httpcore.ConnectionPool, url: str, host: str, *, field: str, most: int, deadline: float
+    ) -> tuple[bytes, str | None]:
+        """The body, or where a redirect leads."""
+        headers: dict[bytes | str, bytes | str] = {
+            "Host": host.rpartition("@")[2],
+            "User-Agent": "cosmos-robot",
+            "Accept-Encoding": "identity",
+        }
+        left = max(deadline - time.monotonic(), 0.001)
+        timeout = dict.fromkeys(("connect", "read", "write", "pool"), left)
+        with pool.stream("GET", url, headers=headers, extensions={"timeout": timeout}) as response:
+            given = {name.lower(): value for name, value in response.headers}
+            if response.status in _REDIRECTS and b"location" in given:
+                return b"", given[b"location"].decode("latin-1")
+            if response.status != _OK:
+                raise _unreachable(url, field, f"status {response.status}")
+            return _read(response, field=field, most=most, deadline=deadline), None
+
+
+class _CheckedBackend(httpcore.NetworkBackend):
+    """Connects to addresses that it has checked."""
+
+    def __init__(self, hosts: frozenset[str], field: str, deadline: float) -> None:
+        self._hosts, self._field, self._deadline = hosts, field, deadline
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise RequestError.of_field(self._field, f"the host {host!r} of the URL is not known.") from error
+        addresses = [str(row[4][0]) for row in found]
+        if f"{host}:{port}" not in self._hosts and not all(map(is_public, addresses)):
+            raise RequestError.of_field(
+                self._field, f"the host {host!r} of the URL is not at a public address, so nothing is fetched from it."
+            )
+        return self._inner.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+
+    def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.NetworkStream:
+        raise RequestError.of_field(self._field, "a URL names a host.")
+
+    def sleep(self, seconds: float) -> None:
+        self._inner.sleep(seconds)
+
+
+def is_public(address: str) -> bool:
+    """Whether an address belongs to the public internet, also where IPv6 wraps one of IPv4."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        wrapped = found.ipv4_mapped or found.sixtofour
+        if wrapped is not None:
+            return is_public(str(wrapped))
+        if found.teredo is not None or found in ipaddress.ip_network("64:ff9b::/96"):
+            return False
+    return found.is_global and not found.is_multicast
+
+
+def _split(url: str, field: str) -> Any:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise RequestError.of_field(field, "the URL is malformed.") from error
+    if parts.scheme not in _PORTS or not parts.hostname or port == 0:
+        raise RequestError.of_field(field, "a URL begins with http:// or https:// and names a host.")
+    if parts.username is not None or parts.password is not None:
+        raise RequestError.of_field(field, "a URL with a user's name or password is not fetched.")
+    if not url.isascii() or any(character.isspace() for character in url):
+        raise RequestError.of_field(field, "a URL has ASCII characters alone; escape the others.")
+    return parts
+
+
+def _read(response: httpcore.Response, *, field: str, most: int, deadline: float) -> bytes:
+    body = bytearray()
+    for part in response.iter_stream():
+        body += part
+        if len(body) > most:
+            raise RequestError.of_field(field, f"what the URL names has more than {most} bytes.", Kind.TOO_LARGE)
+        if time.monotonic() > deadline:
+            raise RequestError.of_field(field, "fetching the URL takes too long.")
+    return bytes(body)
+
+
+def _unreachable(url: str, field: str, why: str) -> RequestError:
+    return RequestError.of_field(field, f"{url[:200]} cannot be fetched ({why}).")

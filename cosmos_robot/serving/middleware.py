@@ -1,0 +1,95 @@
+"""What every request passes before an interface sees it: its size, its key, and a place where errors become answers."""
+
+import logging
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cosmos_robot.serving.interface_style import InterfaceStyle, style_of
+from cosmos_robot.serving.keys import has_key
+from cosmos_robot.serving.local_paths import LocalPaths
+from cosmos_robot.serving.metrics import Metrics
+from cosmos_robot.serving.problems import Kind, Problem, RequestError
+from cosmos_robot.serving.settings import ServerSettings
+
+_LOG = logging.getLogger("cosmos_robot.serving")
+
+OPEN_PATHS = ("/v1/health/ready", "/v1/health/live", "/healthz")
+"""Paths that need no key: whoever watches over the server asks them."""
+
+FILES = "/files/"
+"""Beginning of paths that need no key either: their addresses hold a job's id, which nobody guesses."""
+
+
+class Gate:
+    """Refuses requests that are too large or carry no key, and counts the answers.
+
+    Args:
+        app: behind the gate.
+        settings: of the server.
+        styles: of the interfaces.
+        paths: of this machine.
+        metrics: to count in.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        settings: ServerSettings,
+        styles: Sequence[InterfaceStyle],
+        paths: LocalPaths,
+        metrics: Metrics,
+    ) -> None:
+        self._app, self._settings, self._styles = app, settings, styles
+        self._paths, self._metrics = paths, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        style = style_of(scope["path"], self._styles)
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.count_request(style.name, message["status"])
+            await send(message)
+
+        problem = self._problem(scope)
+        if problem is None:
+            await self._app(scope, _bounded(receive, self._settings.limits.request_bytes), counted)
+        else:
+            await style.response(problem, self._paths)(scope, receive, counted)
+
+    def _problem(self, scope: Scope) -> Problem | None:
+        headers = Headers(scope=scope)
+        keys = self._settings.api_keys
+        open_path = scope["path"] in OPEN_PATHS or scope["path"].startswith(FILES)
+        if keys and not open_path and not has_key(headers, keys):
+            return Problem(Kind.UNAUTHORIZED, "this server wants an API key; yours is missing or wrong.")
+        most = self._settings.limits.request_bytes
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length) > most:
+            return _too_large(most)
+        return None
+
+
+def _bounded(receive: Receive, most: int) -> Receive:
+    """Count what comes of a body whose length was not told, or was told wrong."""
+    taken = 0
+
+    async def bounded() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > most:
+            raise RequestError(Kind.TOO_LARGE, _too_large(most).message)
+        return message
+
+    return bounded
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(Kind.TOO_LARGE, f"the request is too large; at most {most} bytes are taken.")

@@ -1,0 +1,77 @@
+"""What belongs to no hosted interface: the files of answers, and a look at the queue."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse
+
+from cosmos_robot.serving.answer import MEDIA_TYPES
+from cosmos_robot.serving.job import Job, JobState
+from cosmos_robot.serving.middleware import FILES
+from cosmos_robot.serving.problems import Kind, RequestError
+from cosmos_robot.serving.service import Service
+
+_SHOWN = 50
+
+
+def router(service: Service) -> APIRouter:
+    """Make the router."""
+    routes = APIRouter(tags=["cosmos-robot"])
+
+    @routes.get(FILES + "{job_id}/{name}", response_class=FileResponse)
+    async def file(job_id: str, name: str) -> FileResponse:
+        """Give an image or a video of an answer."""
+        answer = await service.result(await service.job(job_id))
+        if name not in {item.media for item in answer.items}:
+            raise RequestError(Kind.NOT_FOUND, "there is no such file.")
+        path = answer.folder / name
+        return FileResponse(path, media_type=MEDIA_TYPES[path.suffix])
+
+    @routes.get("/jobs")
+    async def jobs() -> dict[str, Any]:
+        """Show how many jobs stand where, and the newest of them."""
+        counts = await run_in_threadpool(service.store.counts)
+        newest = await run_in_threadpool(service.store.newest, _SHOWN)
+        return {"counts": counts, "jobs": [_row(service, job) for job in newest]}
+
+    @routes.get("/jobs/{job_id}")
+    async def job(job_id: str) -> dict[str, Any]:
+        """Show one job."""
+        return _row(service, await service.job(job_id))
+
+    @routes.delete("/jobs/{job_id}", status_code=202)
+    async def cancel(job_id: str) -> dict[str, Any]:
+        """Cancel a job: at once where it waits, at its next denoising step where it runs."""
+        found = await service.job(job_id)
+        if not await service.cancel(job_id):
+            raise RequestError(Kind.CONFLICT, f"this job is {found.state.value} already.")
+        return {"id": job_id, "cancelling": True}
+
+    return routes
+
+
+def file_url(service: Service, request: Request, job_id: str, name: str) -> str:
+    """Address of a file of an answer, as clients reach it."""
+    base = service.settings.public_url or str(request.base_url)
+    return f"{base.rstrip('/')}{FILES}{job_id}/{name}"
+
+
+def _row(service: Service, job: Job) -> dict[str, Any]:
+    watch = service.watch(job.id) if job.state is JobState.RUNNING else None
+    return {
+        "id": job.id,
+        "interface": job.interface,
+        "endpoint": job.endpoint,
+        "mode": job.mode,
+        "state": job.state,
+        "created": job.created,
+        "started": job.started,
+        "finished": job.finished,
+        "attempts": job.attempts,
+        "steps_done": 0 if watch is None else watch.done,
+        "steps": 0 if watch is None else watch.total,
+        "notes": list(job.notes),
+        "error": None if job.problem is None else job.problem.message,
+    }

@@ -1,0 +1,295 @@
+"""What every interface stands on: questions go in, answers come out, by way of the queue."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from cosmos_robot.interface.world_model import WorldModel
+from cosmos_robot.safety.checker import choose_safety
+from cosmos_robot.serving.answer import Answer, read_answer
+from cosmos_robot.serving.capabilities import Capabilities
+from cosmos_robot.serving.data_folder import DataFolder
+from cosmos_robot.serving.fetch import Fetcher
+from cosmos_robot.serving.job import Job, JobState, is_id, new_id
+from cosmos_robot.serving.job_store import JobStore
+from cosmos_robot.serving.media_input import MediaReader
+from cosmos_robot.serving.metrics import Metrics
+from cosmos_robot.serving.problems import Kind, RequestError
+from cosmos_robot.serving.question import Question
+from cosmos_robot.serving.recovery import recover
+from cosmos_robot.serving.settings import ServerSettings
+from cosmos_robot.serving.worker import Hooks, Worker
+
+_LOOK_SECONDS = 0.5
+"""How often it is looked whether a waiting client is still there."""
+_LOG_ROWS = 200
+
+
+@dataclass
+class Watch:
+    """What is known of an open job beside its row.
+
+    Attributes:
+        done: denoising steps done.
+        total: steps in all, or 0 before the first.
+        log: what happened, as `(time, sentence)`.
+        changed: set at each change, and replaced.
+    """
+
+    done: int = 0
+    total: int = 0
+    log: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_LOG_ROWS))
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def note(self, sentence: str) -> None:
+        """Add to the log."""
+        self.log.append((datetime.now(UTC).isoformat(), sentence))
+
+
+class Service:
+    """One world model behind one queue.
+
+    Args:
+        settings: of the server.
+        world_model: what answers.
+    """
+
+    def __init__(self, settings: ServerSettings, world_model: WorldModel) -> None:
+        self.settings = settings
+        self.capabilities = Capabilities.of(world_model, strict=settings.strict)
+        self.safety = choose_safety(settings.safety)
+        self.metrics = Metrics()
+        self.folder = DataFolder(settings.data)
+        limits = settings.limits
+        self.store = JobStore(
+            settings.database or self.folder.database, queued=limits.queued, retry_after=limits.retry_after
+        )
+        self._watched: dict[str, Watch] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._cleaner: asyncio.Task[None] | None = None
+        self._worker = Worker(
+            world_model,
+            self.store,
+            self.folder,
+            batching=settings.batching,
+            longest=self.capabilities.longest_chunk,
+            hooks=Hooks(self._tell_changed, self._tell_stepped, self.metrics.count_batch),
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether jobs are being worked on."""
+        return self._worker.alive
+
+    def reader(self, *, urls: bool = True) -> MediaReader:
+        """A reader of media that come with requests; `urls` says whether this interface takes URLs at all."""
+        settings = self.settings
+        fetcher = Fetcher(
+            allowed=settings.allow_urls and urls,
+            hosts=settings.url_hosts,
+            seconds=settings.limits.fetch_seconds,
+            redirects=settings.limits.redirects,
+        )
+        return MediaReader(settings.limits, fetcher)
+
+    async def start(self) -> None:
+        """Take up what an earlier process left, and begin to work."""
+        self._loop = asyncio.get_running_loop()
+        await run_in_threadpool(self._take_up)
+        self._worker.start()
+        self._cleaner = asyncio.create_task(self._clean())
+
+    async def stop(self) -> None:
+        """Finish what is being generated; what waits stays in the queue for the next start."""
+        if self._cleaner is not None:
+            self._cleaner.cancel()
+        await run_in_threadpool(self._worker.stop)
+        self.store.close()
+        self.folder.close()
+
+    async def submit(
+        self,
+        question: Question,
+        *,
+        interface: str,
+        endpoint: str,
+        attached: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Accept a question; once this returns, it will be answered, whatever happens to the process.
+
+        Args:
+            question: what is asked.
+            interface: that accepts it.
+            endpoint: what was asked of the interface.
+            attached: whether a client waits for it on its connection.
+            options: what the interface wants to remember.
+
+        Raises:
+            RequestError: if the queue is full, or the server is going down.
+            UnsafeContentError: if the safety checker refuses a prompt.
+        """
+        await run_in_threadpool(self._check, question)
+        if not self.ready:
+            raise RequestError(Kind.UNAVAILABLE, "the server is going down; ask again later.", retry_after=5)
+        job = Job(
+            id=new_id(),
+            interface=interface,
+            endpoint=endpoint,
+            mode=question.mode,
+            state=JobState.QUEUED,
+            attached=attached,
+            batch_key=question.batch_key,
+            created=time.time(),
+            options=options or {},
+        )
+        watch = self._watched[job.id] = Watch()
+        watch.note("accepted")
+        try:
+            await run_in_threadpool(self._accept, job, question)
+        except BaseException:
+            del self._watched[job.id]
+            raise
+        self._worker.wake()
+        return job
+
+    async def answer(
+        self, request: Request, question: Question, *, interface: str, endpoint: str
+    ) -> tuple[Job, Answer]:
+        """Answer a question while the client waits; a client that goes away takes its question back.
+
+        Raises:
+            RequestError: if it is not answered.
+        """
+        job = await self.submit(question, interface=interface, endpoint=endpoint, attached=True)
+        try:
+            ended = await self.wait(job.id, request)
+        except asyncio.CancelledError:
+            self._worker.cancel(job.id)
+            raise
+        return ended, await self.result(ended)
+
+    async def result(self, job: Job) -> Answer:
+        """The answer of a job that has ended.
+
+        Raises:
+            RequestError: if it failed or was cancelled.
+        """
+        if job.problem is not None:
+            raise RequestError(job.problem.kind, job.problem.message, findings=job.problem.findings)
+        if job.state is JobState.CANCELLED:
+            raise RequestError(Kind.CANCELLED, "this request was cancelled.")
+        answer = await run_in_threadpool(read_answer, self.folder.job(job.id))
+        if job.state is not JobState.DONE or answer is None:
+            raise RequestError(Kind.NOT_FOUND, "there is no answer yet.")
+        return answer
+
+    async def wait(self, job_id: str, request: Request | None = None) -> Job:
+        """Wait until a job has ended.
+
+        Args:
+            job_id: of the job.
+            request: of the client that waits; where it goes away, the job is cancelled.
+        """
+        while True:
+            watch = self.watch(job_id)
+            changed = watch.changed
+            job = await self.job(job_id)
+            if job.state.final:
+                return job
+            try:
+                await asyncio.wait_for(changed.wait(), _LOOK_SECONDS)
+            except TimeoutError:
+                if request is not None and await request.is_disconnected():
+                    await self.cancel(job_id)
+
+    async def job(self, job_id: str) -> Job:
+        """Find a job.
+
+        Raises:
+            RequestError: if there is none of that id.
+        """
+        job = await run_in_threadpool(self.store.get, job_id) if is_id(job_id) else None
+        if job is None:
+            raise RequestError(Kind.NOT_FOUND, "there is no such request.")
+        return job
+
+    async def cancel(self, job_id: str) -> bool:
+        """Cancel a job; whether it was open."""
+        return await run_in_threadpool(self._worker.cancel, job_id)
+
+    def watch(self, job_id: str) -> Watch:
+        """What is known of an open job beside its row."""
+        return self._watched.setdefault(job_id, Watch())
+
+    async def discard(self, job_id: str) -> None:
+        """Remove the files of a job whose answer has been given."""
+        await run_in_threadpool(self.folder.remove, [job_id])
+        self._watched.pop(job_id, None)
+
+    def _check(self, question: Question) -> None:
+        """Let the safety checker look at the prompts, before anything waits or is generated."""
+        for request in question.requests:
+            for prompt in (request.prompt, request.negative_prompt):
+                if prompt:
+                    self.safety.check_prompt(prompt)
+
+    def _accept(self, job: Job, question: Question) -> None:
+        folder = self.folder.make_job(job.id)
+        accepted = False
+        try:
+            question.write(folder)
+            self.store.accept(job)
+            accepted = True
+        finally:
+            if not accepted:
+                self.folder.remove([job.id])
+
+    def _take_up(self) -> None:
+        self.folder.remove_all_but(self.store.ids())
+        recover(self.store, self.folder, restarted=True)
+        self._forget()
+
+    def _forget(self) -> None:
+        ids = self.store.forget(finished_before=time.time() - self.settings.keep_hours * 3600)
+        self.folder.remove(ids)
+        for job_id in ids:
+            self._watched.pop(job_id, None)
+
+    async def _clean(self) -> None:
+        while True:
+            await asyncio.sleep(min(600.0, self.settings.keep_hours * 3600))
+            await run_in_threadpool(self._forget)
+
+    def _tell_changed(self, job_id: str) -> None:
+        """Called by the worker's thread."""
+        job = self.store.get(job_id)
+        self._call(self._changed, job_id, "gone" if job is None else job.state.value)
+
+    def _tell_stepped(self, job_ids: Sequence[str], done: int, total: int) -> None:
+        """Called by the worker's thread."""
+        self._call(self._stepped, tuple(job_ids), done, total)
+
+    def _call(self, function: Any, *arguments: Any) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _changed(self, job_id: str, state: str) -> None:
+        watch = self.watch(job_id)
+        watch.note(state)
+        watch.changed.set()
+        watch.changed = asyncio.Event()
+
+    def _stepped(self, job_ids: Sequence[str], done: int, total: int) -> None:
+        for job_id in job_ids:
+            watch = self.watch(job_id)
+            watch.done, watch.total = done, total
+            if done:
+                watch.note(f"denoising step {done} of {total}")

@@ -1,0 +1,220 @@
+"""The one thread that owns the world model: it takes batches off the queue and stores their answers."""
+
+import logging
+import threading
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from sqlalchemy.exc import DBAPIError
+
+from cosmos_robot.errors import CosmosRobotError, CosmosRobotWarning, InvalidInputError
+from cosmos_robot.interface.world_model import WorldModel
+from cosmos_robot.serving.answer import write_answer
+from cosmos_robot.serving.ask import Result, ask
+from cosmos_robot.serving.data_folder import DataFolder
+from cosmos_robot.serving.job import Job, JobState
+from cosmos_robot.serving.job_store import JobStore
+from cosmos_robot.serving.problems import Problem, problem_of
+from cosmos_robot.serving.question import Question
+from cosmos_robot.serving.recovery import recover
+from cosmos_robot.serving.settings import Batching
+
+_LOG = logging.getLogger("cosmos_robot.serving")
+_IDLE_SECONDS = 1.0
+"""How long an idle worker sleeps at most; it is woken when a job arrives."""
+
+
+class AllCancelledError(CosmosRobotError):
+    """Nobody wants any answer of the batch any more."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Whom the worker tells what.
+
+    Attributes:
+        changed: a job's state changed.
+        stepped: denoising steps done, and steps in all, of running jobs.
+        answered: a batch of so many jobs took so many seconds.
+    """
+
+    changed: Callable[[str], None]
+    stepped: Callable[[Sequence[str], int, int], None]
+    answered: Callable[[int, float], None]
+
+
+class Worker:
+    """Works through the queue.
+
+    Args:
+        world_model: what answers.
+        store: with the jobs.
+        folder: with their files.
+        batching: see `Batching`.
+        longest: actions of the longest chunk that the model takes, or None.
+        hooks: see `Hooks`.
+    """
+
+    def __init__(
+        self,
+        world_model: WorldModel,
+        store: JobStore,
+        folder: DataFolder,
+        *,
+        batching: Batching,
+        longest: int | None,
+        hooks: Hooks,
+    ) -> None:
+        self._world_model, self._store, self._folder = world_model, store, folder
+        self._batching, self._longest, self._hooks = batching, longest, hooks
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._unwanted: set[str] = set()
+        self._left_running = False
+        self._thread = threading.Thread(target=self._run, name="world model", daemon=True)
+        # A pool of one catches whatever the model raises, so that nothing ends the worker.
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="generation")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it works."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there is a job."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Finish what is being generated, take nothing more, and wait for that."""
+        self._stopping.set()
+        self._woken.set()
+        self._thread.join()
+        self._pool.shutdown()
+
+    def cancel(self, job_id: str) -> bool:
+        """Cancel a job: at once where it waits, at its next denoising step where it runs; whether it was open."""
+        if self._store.cancel(job_id):
+            self._hooks.changed(job_id)
+            return True
+        job = self._store.get(job_id)
+        if job is None or job.state is not JobState.RUNNING:
+            return False
+        self._unwanted.add(job_id)
+        if (now := self._store.get(job_id)) is not None and now.state.final:  # it ended meanwhile
+            self._unwanted.discard(job_id)
+            return False
+        return True
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._woken.clear()
+            try:
+                if self._left_running:
+                    self._hooks_for(recover(self._store, self._folder))
+                    self._left_running = False
+                worked = self._work()
+            except (DBAPIError, OSError):  # a full disk, a database that is away
+                _LOG.exception("the queue cannot be reached; trying again")
+                self._left_running = True
+                self._stopping.wait(_IDLE_SECONDS)
+                continue
+            if not worked:
+                self._woken.wait(_IDLE_SECONDS)
+
+    def _hooks_for(self, job_ids: Sequence[str]) -> None:
+        for job_id in job_ids:
+            self._hooks.changed(job_id)
+
+    def _work(self) -> bool:
+        """Answer one batch; whether there was one."""
+        first = self._store.next_queued()
+        if first is None:
+            return False
+        left = first.created + self._batching.window - time.time()
+        if self._batching.size > 1 and left > 0:
+            self._stopping.wait(left)
+        jobs = self._store.claim(first.batch_key, self._batching.size)
+        for job in jobs:
+            self._hooks.changed(job.id)
+        self._answer(jobs)
+        return True
+
+    def _answer(self, jobs: Sequence[Job]) -> None:
+        """Answer jobs together; where that fails, one by one, so that a bad one spoils no other."""
+        if not jobs:
+            return
+        future = self._pool.submit(self._generate, jobs)
+        error = future.exception()
+        if error is None:
+            self._store_all(jobs, *future.result())
+        elif isinstance(error, AllCancelledError):
+            for job in jobs:
+                self._end(job, self._store.cancel(job.id, (JobState.RUNNING,)))
+        elif len(jobs) > 1:
+            for job in jobs:
+                self._answer([job])
+        else:
+            self._fail(jobs[0], error)
+
+    def _generate(self, jobs: Sequence[Job]) -> tuple[list[Question], list[list[Result]], list[str], float]:
+        questions = [Question.read(self._folder.job(job.id)) for job in jobs]
+        ids = [job.id for job in jobs]
+
+        def progress(done: int, total: int) -> None:
+            self._hooks.stepped(ids, done, total)
+            if self._unwanted.issuperset(ids):
+                raise AllCancelledError("cancelled.")
+
+        progress(0, 1)  # one that is cancelled before it begins
+        begun = time.perf_counter()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", CosmosRobotWarning)
+            results = ask(self._world_model, questions, longest=self._longest, progress=progress)
+        doubts = [str(row.message) for row in caught if issubclass(row.category, CosmosRobotWarning)]
+        return questions, results, list(dict.fromkeys(doubts)), time.perf_counter() - begun
+
+    def _store_all(
+        self,
+        jobs: Sequence[Job],
+        questions: Sequence[Question],
+        results: Sequence[Sequence[Result]],
+        doubts: Sequence[str],
+        seconds: float,
+    ) -> None:
+        self._hooks.answered(len(jobs), seconds)
+        for job, question, own in zip(jobs, questions, results, strict=True):
+            if job.id in self._unwanted:
+                self._end(job, self._store.cancel(job.id, (JobState.RUNNING,)))
+                continue
+            written = self._pool.submit(write_answer, self._folder.job(job.id), question, own, seconds)
+            error = written.exception()
+            if error is None:
+                notes = (*written.result().notes, *doubts)
+                self._end(job, self._store.finish(job.id, list(dict.fromkeys(notes))))
+            else:
+                self._fail(job, _storage_error(error))
+
+    def _fail(self, job: Job, error: BaseException) -> None:
+        problem: Problem = problem_of(error)
+        if problem.kind.status >= 500:
+            _LOG.error("job %s failed", job.id, exc_info=error)
+        self._end(job, self._store.fail(job.id, problem))
+
+    def _end(self, job: Job, ended: bool) -> None:
+        self._unwanted.discard(job.id)
+        if ended:
+            self._hooks.changed(job.id)
+
+
+def _storage_error(error: BaseException) -> BaseException:
+    """What the system said where a writer put it into a sentence about a file."""
+    if isinstance(error, InvalidInputError) and isinstance(error.__cause__, OSError):
+        return error.__cause__
+    return error
