@@ -154,9 +154,7 @@ class GenerationTower:
         """
         model, layout = self._transformer, context.layout
         tokens = self._embed(context, latents) + time * context.noisy
-        for index, layer in enumerate(model.layers):
-            tokens = _decoder_layer(layer, index, tokens, context)
-        tokens = model.norm_moe_gen(tokens)
+        tokens = model.norm_moe_gen(self._decode(tokens, context))
         vision_tokens, sound_tokens, action_tokens = tokens.split(
             [layout.vision_tokens, layout.sound_frames, layout.action_rows], dim=1
         )
@@ -172,6 +170,11 @@ class GenerationTower:
             action = torch.matmul(action_tokens, context.heads.weight_out) + context.heads.bias_out
             action[:, : layout.clean_action_rows] = 0
         return Latents(vision, sound, action)
+
+    def _decode(self, tokens: Tensor, context: GenerationContext) -> Tensor:
+        for index, layer in enumerate(self._transformer.layers):
+            tokens = decoder_layer(layer, index, tokens, context)
+        return tokens
 
     def _embed(self, context: GenerationContext, latents: Latents) -> Tensor:
         model = self._transformer
@@ -236,7 +239,8 @@ def _gather(members: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
     return tuple(torch.stack(layers) for layers in zip(*members, strict=True))
 
 
-def _decoder_layer(layer: Any, index: int, tokens: Tensor, context: GenerationContext) -> Tensor:
+def decoder_layer(layer: Any, index: int, tokens: Tensor, context: GenerationContext) -> Tensor:
+    """One layer of the generation tower: `[B, N, H]` -> `[B, N, H]`."""
     attention = layer.self_attn
     attended = _attention(attention, index, layer.input_layernorm_moe_gen(tokens), context)
     tokens = tokens + attention.to_add_out(attended)

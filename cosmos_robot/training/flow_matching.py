@@ -13,9 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cosmos_robot.engine.generation import GenerationTower, Latents
+from cosmos_robot.engine.generation import Latents
 from cosmos_robot.engine.layout import SequenceLayout
 from cosmos_robot.engine.understanding import PromptKeys
+from cosmos_robot.training.state_reading import reading_loss
+from cosmos_robot.training.training_tower import TrainingTower
 
 type TrainingMode = Literal["forward_dynamics", "inverse_dynamics", "policy", "image2video", "text2video"]
 
@@ -32,6 +34,7 @@ class FlowMatching:
         moving_weight: added to the weight 1 of latent cells that differ from the first frame.
         moving_threshold: mean absolute difference over channels (of unit variance) from which a cell counts as moved.
         action_weight: of the action loss beside the vision loss.
+        state_weight: of the error of the states that are read, where windows have states.
     """
 
     shift: float = 5.0
@@ -40,6 +43,7 @@ class FlowMatching:
     moving_weight: float = 4.0
     moving_threshold: float = 0.2
     action_weight: float = 10.0
+    state_weight: float = 2.0
 
     def draw_sigmas(self, rng: np.random.Generator, count: int) -> Tensor:
         """Draw noise levels in 0..1: float32 `[count]`."""
@@ -71,6 +75,7 @@ class ModeBatch:
         raw_action_dim: how many action channels mean something.
         domain_id: of all items.
         fps: of all items.
+        states: float32 `[B, A + 1, S]` of a simulator at the video frames, or None.
     """
 
     layout: SequenceLayout
@@ -80,14 +85,22 @@ class ModeBatch:
     raw_action_dim: int
     domain_id: int
     fps: float
+    states: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class ModeLoss:
-    """Mean squared errors of the velocities, None where a mode does not generate the modality."""
+    """Mean squared errors of the velocities, None where a mode does not generate the modality, and of the states read.
+
+    Attributes:
+        vision: of the vision tokens.
+        action: of the action tokens.
+        states: mean absolute error, None where no states are known.
+    """
 
     vision: Tensor | None
     action: Tensor | None
+    states: Tensor | None
 
 
 def mode_layout(mode: TrainingMode, latent_grid: tuple[int, int, int], rows: int, patch_size: int) -> SequenceLayout:
@@ -103,7 +116,7 @@ def mode_layout(mode: TrainingMode, latent_grid: tuple[int, int, int], rows: int
     )
 
 
-def mode_loss(tower: GenerationTower, batch: ModeBatch, objective: FlowMatching, rng: np.random.Generator) -> ModeLoss:
+def mode_loss(tower: TrainingTower, batch: ModeBatch, objective: FlowMatching, rng: np.random.Generator) -> ModeLoss:
     """Noise a batch, predict its velocities, and measure them."""
     layout, count = batch.layout, len(batch.latents)
     sigma = objective.draw_sigmas(rng, count).to(batch.latents.device)
@@ -118,7 +131,7 @@ def mode_loss(tower: GenerationTower, batch: ModeBatch, objective: FlowMatching,
         action[:, : layout.clean_action_rows] = batch.actions[:, : layout.clean_action_rows]
     context = tower.prepare(layout, batch.prompts, fps=[batch.fps] * count, domain_ids=[batch.domain_id] * count)
     time = tower.time_embeddings(sigma * 1000.0).unsqueeze(1)
-    velocities = tower(context, Latents(vision, action=action), time)
+    velocities, read = tower.step(context, Latents(vision, action=action), time)
     vision_loss = action_loss = None
     if velocities.vision is not None:
         error = (velocities.vision.float() - (vision_noise - batch.latents)).square()
@@ -127,7 +140,8 @@ def mode_loss(tower: GenerationTower, batch: ModeBatch, objective: FlowMatching,
     if velocities.action is not None and batch.actions is not None and action_noise is not None:
         error = (velocities.action.float() - (action_noise - batch.actions)).square()
         action_loss = error[:, layout.clean_action_rows :, : batch.raw_action_dim].mean()
-    return ModeLoss(vision_loss, action_loss)
+    states_loss = None if read is None or batch.states is None else reading_loss(*read, batch.states)
+    return ModeLoss(vision_loss, action_loss, states_loss)
 
 
 def _noise(rng: np.random.Generator, like: Tensor) -> Tensor:

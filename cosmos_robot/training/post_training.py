@@ -5,7 +5,7 @@ generation tower once for each mode: the engine's own forward pass, under autogr
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import Tensor
 
-from cosmos_robot.engine.generation import GenerationTower
 from cosmos_robot.engine.understanding import PromptKeys, UnderstandingTower
-from cosmos_robot.training.compiled_tower import CompiledTower
 from cosmos_robot.training.ema import Ema
 from cosmos_robot.training.flow_matching import (
     FlowMatching,
@@ -29,6 +27,8 @@ from cosmos_robot.training.muon import Muon
 from cosmos_robot.training.prompt_mix import ModeShare, TextEncoder, draw_prompts, draw_windows
 from cosmos_robot.training.run_folder import RunFolder
 from cosmos_robot.training.schedule import Budget, LearningRate
+from cosmos_robot.training.state_reading import StateReading
+from cosmos_robot.training.training_tower import TrainingTower
 from cosmos_robot.training.windows import LatentWindows
 
 
@@ -107,10 +107,12 @@ class PostTrainer:
         self.folder, self.transformer, self.text, self.windows = folder, transformer, text, windows
         self.domain_id, self.fps, self.config, self._check = domain_id, fps, config, check
         self.ema = Ema(transformer, config.ema_decay)
-        self.trained = [p for p in transformer.parameters() if p.requires_grad]
-        self.optimizers = build_optimizers(transformer, config)
+        self.reading = _state_reading(transformer, windows)
+        heads = [] if self.reading is None else list(self.reading.parameters())
+        self.trained = [*(p for p in transformer.parameters() if p.requires_grad), *heads]
+        self.optimizers = build_optimizers(transformer, config, heads)
         self.understanding = UnderstandingTower(transformer)
-        self.tower = CompiledTower(transformer) if config.compile else GenerationTower(transformer)
+        self.tower = TrainingTower(transformer, self.reading, compiled=config.compile)
         self.step, self.elapsed = 0, 0.0
         self._by_prompt = [np.flatnonzero(windows.prompt_ids == i) for i in range(len(windows.prompts))]
         self._resume()
@@ -162,6 +164,7 @@ class PostTrainer:
             {
                 "trained": {n: p.detach() for n, p in self.transformer.named_parameters() if p.requires_grad},
                 "ema": self.ema.state(),
+                "reading": None if self.reading is None else self.reading.state_dict(),
                 "optimizers": [optimizer.state_dict() for optimizer, _ in self.optimizers],
                 "step": self.step,
                 "elapsed": self.elapsed,
@@ -181,6 +184,7 @@ class PostTrainer:
                 for name, value, weight in (
                     ("vision", found.vision, 1.0),
                     ("action", found.action, config.objective.action_weight),
+                    ("states", found.states, config.objective.state_weight),
                 ):
                     if value is not None:
                         total = total + value * (weight * share.items / items)
@@ -209,6 +213,8 @@ class PostTrainer:
         layout = mode_layout(share.mode, (frames, height, width), actions.shape[1], int(config.latent_patch_size))
         padded = torch.zeros(share.items, actions.shape[1], config.action_dim, device=device)
         padded[..., : actions.shape[2]] = torch.from_numpy(actions).to(device)
+        # What a policy will do is not known from its first frame, and so no state after that.
+        known_states = self.windows.states if share.mode != "policy" else None
         return ModeBatch(
             layout=layout,
             latents=latents,
@@ -217,6 +223,7 @@ class PostTrainer:
             raw_action_dim=actions.shape[2],
             domain_id=self.domain_id,
             fps=self.fps,
+            states=None if known_states is None else torch.from_numpy(known_states[rows]).to(device),
         )
 
     def _log(self, history: list[dict[str, float]]) -> None:
@@ -237,18 +244,22 @@ class PostTrainer:
             return
         self.transformer.load_state_dict(state["trained"], strict=False)
         self.ema.load(state["ema"])
+        if self.reading is not None:
+            self.reading.load_state_dict(state["reading"])
         for (optimizer, _), saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.step, self.elapsed = state["step"], state["elapsed"]
 
 
-def build_optimizers(transformer: Any, config: PostTraining) -> list[tuple[torch.optim.Optimizer, float]]:
-    """The optimisers with their peak learning rates: AdamW, and Muon where it is wanted."""
+def build_optimizers(
+    transformer: Any, config: PostTraining, heads: Sequence[Tensor] = ()
+) -> list[tuple[torch.optim.Optimizer, float]]:
+    """The optimisers with their peak learning rates: AdamW (`heads` too), and Muon where it is wanted."""
     named = [(name, p) for name, p in transformer.named_parameters() if p.requires_grad]
     matrices = [p for name, p in named if config.muon_rate is not None and _is_generation_matrix(name, p)]
     known = {id(p) for p in matrices}
     peak = config.learning_rate.peak
-    others = [p for _, p in named if id(p) not in known]
+    others = [*(p for _, p in named if id(p) not in known), *heads]
     optimizers: list[tuple[torch.optim.Optimizer, float]] = [
         (torch.optim.AdamW(others, lr=peak, betas=(0.9, 0.99), weight_decay=config.weight_decay), peak)
     ]
@@ -256,6 +267,14 @@ def build_optimizers(transformer: Any, config: PostTraining) -> list[tuple[torch
         muon = Muon(matrices, lr=config.muon_rate, weight_decay=config.weight_decay)
         optimizers.append((muon, config.muon_rate))
     return optimizers
+
+
+def _state_reading(transformer: Any, windows: LatentWindows) -> StateReading | None:
+    if windows.states is None:
+        return None
+    config = transformer.config
+    reading = StateReading(config.hidden_size, windows.states.shape[-1], config.num_hidden_layers)
+    return reading.to(transformer.device)
 
 
 def _is_generation_matrix(name: str, parameter: Tensor) -> bool:

@@ -17,6 +17,7 @@ from cosmos_robot.training.pusht_clips import to_pixels
 from cosmos_robot.training.pusht_prompts import hindsight_prompt
 from cosmos_robot.training.pusht_recording import PushTRecording, read_shard, recorded_shards
 from cosmos_robot.training.windows import LatentWindows
+from cosmos_robot.types import FloatArray
 
 type LatentEncoder = Callable[[Tensor], Tensor]
 
@@ -66,13 +67,14 @@ def encode_windows(encode: LatentEncoder, episodes: list[PushTRecording], config
     """Cut and encode the windows of some episodes."""
     domain = get_domain("pusht")
     frames: list[NDArray[np.uint8]] = []
-    actions, prompts = [], []
+    actions, prompts, states = [], [], []
     for episode in episodes:
         rng = np.random.default_rng([config.seed, episode.seed])
         for start in _starts(episode, rng, config):
             stop = start + CHUNK
             frames.append(episode.frames[start : stop + 1])
             actions.append(domain.encode(episode.actions[start:stop]).values)
+            states.append(_states(episode, start, stop + 1))
             told = stop + (config.look_ahead if rng.random() < 0.5 else 0)
             wording = int(rng.choice(3, p=(0.6, 0.2, 0.2)))
             prompts.append(
@@ -84,6 +86,7 @@ def encode_windows(encode: LatentEncoder, episodes: list[PushTRecording], config
         actions=np.stack(actions),
         prompt_ids=np.array([distinct.index(prompt) for prompt in prompts]),
         prompts=distinct,
+        states=np.stack(states),
     )
 
 
@@ -99,6 +102,15 @@ def latent_encoder(vae: Any, *, compiled: bool = False) -> LatentEncoder:
         return (latents - mean) / std
 
     return encode
+
+
+def _states(episode: PushTRecording, start: int, stop: int) -> FloatArray:
+    """Pusher and T in -1..1, and the T's angle as cosine and sine: `[stop - start, 6]`."""
+    agent, block = episode.agent[start:stop], episode.block[start:stop]
+    angle = block[:, 2:]
+    parts = [agent / 256.0 - 1.0, block[:, :2] / 256.0 - 1.0, np.cos(angle), np.sin(angle)]
+    states: FloatArray = np.concatenate(parts, axis=1).astype(np.float32)
+    return states
 
 
 def _starts(episode: PushTRecording, rng: np.random.Generator, config: WindowConfig) -> list[int]:

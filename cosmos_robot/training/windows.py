@@ -24,12 +24,14 @@ class LatentWindows:
         actions: float32 `[N, A, D]` in model space, not padded.
         prompt_ids: int64 `[N]`: which of `prompts` tells what happens in the window.
         prompts: the distinct prompts.
+        states: float32 `[N, A + 1, S]`, a simulator's states at the frames, about -1..1, or None where there is none.
     """
 
     latents: NDArray[np.float16]
     actions: FloatArray
     prompt_ids: NDArray[np.int64]
     prompts: tuple[str, ...]
+    states: FloatArray | None = None
 
     def __post_init__(self) -> None:
         count = len(self.latents)
@@ -54,6 +56,7 @@ class LatentWindows:
                 actions=self.actions,
                 prompt_ids=self.prompt_ids,
                 prompts=np.array(self.prompts),
+                **({} if self.states is None else {"states": self.states}),  # type: ignore[arg-type]  # not allow_pickle
             )
         partial.rename(path)
 
@@ -66,6 +69,7 @@ class LatentWindows:
                 actions=arrays["actions"],
                 prompt_ids=arrays["prompt_ids"],
                 prompts=tuple(str(prompt) for prompt in arrays["prompts"]),
+                states=arrays.get("states"),
             )
 
     @classmethod
@@ -74,11 +78,15 @@ class LatentWindows:
         prompts = tuple(dict.fromkeys(prompt for part in parts for prompt in part.prompts))
         number = {prompt: i for i, prompt in enumerate(prompts)}
         ids = [np.array([number[p] for p in part.prompts], dtype=np.int64)[part.prompt_ids] for part in parts]
+        states = [part.states for part in parts if part.states is not None]
+        if len(states) not in (0, len(parts)):
+            raise InvalidInputError("either all cached windows have states or none has.")
         return cls(
             latents=np.concatenate([part.latents for part in parts]),
             actions=np.concatenate([part.actions for part in parts]),
             prompt_ids=np.concatenate(ids),
             prompts=prompts,
+            states=np.concatenate(states) if states else None,
         )
 
     @classmethod

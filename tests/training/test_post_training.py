@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from cosmos_robot.training.pusht_prompts import all_prompts
 from cosmos_robot.training.run_folder import RunFolder
 from cosmos_robot.training.schedule import Budget, LearningRate
 from cosmos_robot.training.small_checkpoint import TransformerForm, build_transformer
+from cosmos_robot.training.state_reading import reading_loss
 from cosmos_robot.training.tokenizer import train_tokenizer
 from cosmos_robot.training.windows import LatentWindows
 
@@ -46,19 +48,19 @@ def windows():
 
 
 def trainer(folder, text, windows, steps, **changes):
-    config = PostTraining(
-        budget=Budget(steps=steps),
-        learning_rate=LearningRate(peak=3e-3, warmup_steps=3, decay_from=1.0),
-        modes=(
+    settings = {
+        "modes": (
             ModeShare("forward_dynamics", 6, told=0.3),
             ModeShare("inverse_dynamics", 4, told=0.3),
             ModeShare("policy", 4),
             ModeShare("image2video", 2, every=2),
             ModeShare("text2video", 2, every=3),
         ),
-        autocast=False,
+        "autocast": False,
         **changes,
-    )
+    }
+    rate = LearningRate(peak=3e-3, warmup_steps=3, decay_from=1.0)
+    config = PostTraining(budget=Budget(steps=steps), learning_rate=rate, **settings)
     model = build_transformer(FORM, vocab_size=len(text.tokenizer))
     return PostTrainer(RunFolder(folder), model, text, windows, domain_id=4, fps=10.0, config=config)
 
@@ -127,10 +129,42 @@ def test_some_items_are_noise_and_nothing_else():
 @pytest.mark.slow
 def test_a_compiled_step_is_the_plain_one(tmp_path, text, windows):
     """Losses and gradients of two steps with prompts of different lengths."""
-    runs = [trainer(tmp_path / str(c), text, windows, 2, compile=c, prompts=1) for c in (False, True)]
+    modes = (ModeShare("policy", 4),)
+    runs = [trainer(tmp_path / str(c), text, windows, 2, compile=c, prompts=1, modes=modes) for c in (False, True)]
     for _ in range(2):
         plain, compiled = (run.take_step(0.0) for run in runs)
         assert compiled == pytest.approx(plain, rel=1e-3)
+
+
+@pytest.fixture(scope="module")
+def windows_with_states(windows):
+    """The state is the action, held: what an action token has must be read off it."""
+    states = np.repeat(windows.actions[:, :1], 17, axis=1)
+    return replace(windows, states=states)
+
+
+def test_states_are_read_off_the_middle_and_kept_out_of_the_checkpoint(tmp_path, text, windows_with_states):
+    run = trainer(tmp_path, text, windows_with_states, 60, log_steps=30)
+    run.run()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines[1]["forward_dynamics_states"] < 0.75 * lines[0]["forward_dynamics_states"]
+    assert "inverse_dynamics_states" in lines[0]
+    assert "policy_states" not in lines[0]
+    assert not any("reading" in name or "from_" in name for name in run.transformer.state_dict())
+    again = trainer(tmp_path, text, windows_with_states, 60)
+    for name, value in run.reading.state_dict().items():
+        assert torch.equal(value, again.reading.state_dict()[name])
+
+
+def test_the_states_read_are_those_of_the_frames():
+    states = torch.arange(9.0)[None, :, None] * torch.ones(2)  # frame number, twice
+    of_actions = states[:, 1:]
+    first = torch.zeros(1, 1, 8)
+    later = states[:, 1:].reshape(1, 2, 8)
+    of_frames = torch.cat([first, later], dim=1)
+    assert float(reading_loss(of_actions, of_frames, states)) == 0.0
+    assert float(reading_loss(of_actions + 0.5, of_frames, states)) == pytest.approx(0.5)
+    assert float(reading_loss(of_actions, of_frames.flip(1), states)) > 1.0
 
 
 def test_cells_that_move_weigh_more_and_the_mean_stays():
