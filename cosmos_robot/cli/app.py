@@ -14,6 +14,7 @@ from cosmos_robot.cli.domains import domains_app
 from cosmos_robot.cli.label import label
 from cosmos_robot.cli.media_modes import extend_video, image2video, text2image, text2video, video2video
 from cosmos_robot.cli.modes import forward_dynamics, inverse_dynamics, policy, rollout
+from cosmos_robot.cli.reason import reason
 from cosmos_robot.cli.run import run
 from cosmos_robot.cli.serve import serve
 from cosmos_robot.cli.stats import stats
@@ -36,6 +37,7 @@ app.command("text2video")(text2video)
 app.command("image2video")(image2video)
 app.command("video2video")(video2video)
 app.command("extend-video")(extend_video)
+app.command("reason")(reason)
 app.command("run")(run)
 app.command("demo")(demo)
 app.command("train")(train)

@@ -18,6 +18,8 @@ from cosmos_robot.interface.media_request import MediaMode, MediaRequest
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.types import Frames, Progress
 
+CANDIDATE = "candidate_"
+
 
 @dataclass(frozen=True)
 class MediaKind:
@@ -38,6 +40,32 @@ class MediaKind:
         return cls(sample.model_dump_json(exclude=own), sample.extra_frames)
 
 
+class CandidateOutputs(BaseModel):
+    """One of several candidates.
+
+    Attributes:
+        file: its picture or video.
+        iteration: its round, from 0 on.
+        seed: that gave it.
+        prompt: of its round.
+        prompt_used: the words that the model was given.
+        score: the critic's, from 0 to 10, or None where it gave none.
+        scores: what that is the mean of.
+        problems: what the critic found wrong.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    iteration: int
+    seed: int
+    prompt: str
+    prompt_used: str
+    score: float | None
+    scores: dict[str, float]
+    problems: str
+
+
 class MediaOutputs(BaseModel):
     """What came of a sample.
 
@@ -54,6 +82,9 @@ class MediaOutputs(BaseModel):
         sample_rate: samples a second, or None.
         seed: that gave it.
         prompt_used: the words that the model was given.
+        safety: the safety checker that looked at prompt and frames.
+        candidates: all of them, where it was chosen among several; None where not.
+        chosen: which of them it is, or None.
         seconds: that generation took; of a batch, the whole batch's.
         warnings: sentences of doubt, from this sample's batch.
         notes: sentences about what was answered otherwise than asked.
@@ -73,6 +104,9 @@ class MediaOutputs(BaseModel):
     sample_rate: int | None
     seed: int
     prompt_used: str
+    safety: str = "off"
+    candidates: list[CandidateOutputs] | None = None
+    chosen: int | None = None
     seconds: float
     warnings: list[str]
     notes: list[str]
@@ -108,6 +142,11 @@ def read_media_request(sample: MediaSample, downloads: Downloads) -> MediaReques
         guidance=sample.guidance,
         guidance_interval=None if interval is None else (interval[0], interval[1]),
         shift=sample.shift,
+        upsample=sample.upsample,
+        agentic=sample.agentic,
+        agentic_max_iterations=sample.agentic_max_iterations,
+        agentic_samples_per_iteration=sample.agentic_samples_per_iteration,
+        agentic_early_stop=sample.agentic_early_stop,
         seed=sample.seed,
     )
 
@@ -140,8 +179,37 @@ def write_media(folder: Path, sample: MediaSample, generation: Generation) -> No
     Raises:
         InvalidInputError: if it cannot be written.
     """
-    path = folder / vision_file(sample)
-    if sample.model_mode == "text2image":
+    _write(folder / vision_file(sample), generation)
+    for index, candidate in enumerate(() if generation.agentic is None else generation.agentic.candidates):
+        _write(folder / candidate_file(sample, index), candidate.generation)
+
+
+def candidate_file(sample: MediaSample, index: int) -> str:
+    """Name of the file that a candidate goes to."""
+    return f"{CANDIDATE}{index}{Path(vision_file(sample)).suffix}"
+
+
+def describe_candidates(sample: MediaSample, generation: Generation) -> list[CandidateOutputs] | None:
+    """Say what came of all candidates, or None where there was one generation alone."""
+    if generation.agentic is None:
+        return None
+    return [
+        CandidateOutputs(
+            file=candidate_file(sample, index),
+            iteration=candidate.iteration,
+            seed=candidate.generation.seed,
+            prompt=candidate.generation.prompt,
+            prompt_used=candidate.generation.prompt_used,
+            score=candidate.score,
+            scores=candidate.scores,
+            problems=candidate.problems,
+        )
+        for index, candidate in enumerate(generation.agentic.candidates)
+    ]
+
+
+def _write(path: Path, generation: Generation) -> None:
+    if path.suffix in IMAGE_SUFFIXES:
         write_image(path, generation.numpy()[0])
     else:
         write_video(path, generation.numpy(), generation.fps, sound=generation.sound)

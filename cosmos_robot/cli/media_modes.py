@@ -1,5 +1,6 @@
 """The modes without actions as commands: one sample each, from flags, into one folder."""
 
+from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -109,6 +110,6 @@ def _generate_one(mode: str, settings: MediaSettings, **own: object) -> None:
     generate_one(
         sample,
         folder,
-        ModelChoice(settings.checkpoint, settings.device, settings.dtype),
+        ModelChoice(**{item.name: getattr(settings, item.name) for item in fields(ModelChoice)}),
         overwrite=settings.overwrite,
     )

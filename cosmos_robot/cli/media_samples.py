@@ -7,22 +7,23 @@ they are.
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from cosmos_robot.cli.reason_samples import ReasonSample
 from cosmos_robot.cli.samples import (
     MEDIA_SAMPLE_MODES,
+    REASONER,
     Count,
     Positive,
     Sample,
     absolute_location,
+    checked,
     folder_name,
     parse_sample,
-    require_known_keys,
-    say_first,
 )
-from cosmos_robot.errors import InvalidInputError
 
 type MediaSampleMode = Literal["text2image", "text2video", "image2video", "video2video", "extend_video"]
+type Rounds = Annotated[int, Field(ge=1, le=3)]
 type LatentIndex = Annotated[int, Field(ge=0)]
 
 
@@ -51,6 +52,11 @@ class MediaSample(BaseModel):
         condition_frame_indexes_vision: latent frames that a video gives; an extension goes on from as many.
         condition_video_keep: which end of a longer video gives them.
         image_format: how an image is written. Ours.
+        upsample: have the prompt rewritten as a structured caption. Ours, as the following.
+        agentic: generate candidates in rounds, judge them, and keep the best.
+        agentic_max_iterations: at most so many rounds.
+        agentic_samples_per_iteration: candidates of a round.
+        agentic_early_stop: end when a candidate is very good.
         extra: anything; kept and not looked at.
     """
 
@@ -77,6 +83,11 @@ class MediaSample(BaseModel):
     condition_frame_indexes_vision: Annotated[list[LatentIndex], Field(min_length=1)] = [0, 1]
     condition_video_keep: Literal["first", "last"] = "first"
     image_format: Literal["jpg", "png", "webp"] = "jpg"
+    upsample: bool = False
+    agentic: bool = False
+    agentic_max_iterations: Rounds = 2
+    agentic_samples_per_iteration: Rounds = 2
+    agentic_early_stop: bool = True
     extra: dict[str, Any] = {}
 
     @field_validator("name")
@@ -106,7 +117,7 @@ class MediaSample(BaseModel):
         return self.model_mode not in ("text2image", "text2video")
 
 
-type AnySample = Sample | MediaSample
+type AnySample = Sample | MediaSample | ReasonSample
 
 
 def parse_any_sample(raw: object, *, place: str, folder: Path, name: str | None = None) -> AnySample:
@@ -122,16 +133,12 @@ def parse_any_sample(raw: object, *, place: str, folder: Path, name: str | None 
         InvalidInputError: if a key is unknown, missing or of a wrong value; the message names it.
         UnsupportedModeError: if the mode is not one of this command's.
     """
-    if not isinstance(raw, dict) or raw.get("model_mode") not in MEDIA_SAMPLE_MODES:
+    mode = raw.get("model_mode") if isinstance(raw, dict) else None
+    if not isinstance(raw, dict) or mode not in (*MEDIA_SAMPLE_MODES, REASONER):
         return parse_sample(raw, place=place, folder=folder)
-    require_known_keys(raw, list(MediaSample.model_fields), place)
-    given = {key: value for key, value in raw.items() if value is not None}
-    if name is not None:
-        given.setdefault("name", name)
-    try:
-        sample = MediaSample.model_validate(given)
-    except ValidationError as error:
-        raise InvalidInputError(f"{place}: {say_first(error)}") from error
+    given = {"name": name, **{key: value for key, value in raw.items() if value is not None}}
+    kind: type[ReasonSample] | type[MediaSample] = ReasonSample if mode == REASONER else MediaSample
+    sample = checked(kind, given, place=place)
     if sample.vision_path is None:
         return sample
     return sample.model_copy(update={"vision_path": absolute_location(sample.vision_path, folder)})

@@ -1,10 +1,14 @@
 """Which world model a command uses."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cosmos_robot.cli.boundary import show_log
+from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.remote.chat_reasoner import ChatReasoner
+from cosmos_robot.safety.checker import SafetyChoice
 
 if TYPE_CHECKING:
     from cosmos_robot.interface.world_model import WorldModel
@@ -18,11 +22,19 @@ class ModelChoice:
         checkpoint: a name, a folder, a Hub id or a URL.
         device: "cpu", "cuda" or "cuda:N".
         dtype: "float32" or "bfloat16".
+        safety: what looks at prompts and frames.
+        reasoner_url: an OpenAI-compatible service that upsamples and judges; None is the checkpoint's own reasoner.
+        reasoner_model: name of the model there.
+        reasoner_key_env: environment variable that holds the service's key; None sends none.
     """
 
     checkpoint: str | None = None
     device: str | None = None
     dtype: str | None = None
+    safety: SafetyChoice = "off"
+    reasoner_url: str | None = None
+    reasoner_model: str | None = None
+    reasoner_key_env: str | None = None
 
     @property
     def name(self) -> str:
@@ -31,6 +43,25 @@ class ModelChoice:
             return "embedded"
         folder = Path(self.checkpoint)
         return str(folder.resolve()) if folder.exists() else self.checkpoint
+
+    def reasoner(self) -> ChatReasoner | None:
+        """The service that upsamples and judges, or None.
+
+        Raises:
+            InvalidInputError: if its model is not named, or its key is not set.
+        """
+        if self.reasoner_url is None:
+            if self.reasoner_model is not None or self.reasoner_key_env is not None:
+                raise InvalidInputError("--reasoner-model and --reasoner-key-env go with --reasoner-url.")
+            return None
+        if self.reasoner_model is None:
+            raise InvalidInputError("--reasoner-url needs --reasoner-model, the name of the model there.")
+        key = None if self.reasoner_key_env is None else os.environ.get(self.reasoner_key_env)
+        if self.reasoner_key_env is not None and not key:
+            raise InvalidInputError(
+                f"the environment variable {self.reasoner_key_env} is to hold a key; it is not set."
+            )
+        return ChatReasoner(self.reasoner_url, self.reasoner_model, api_key=key)
 
     def load(self, **options: Any) -> "WorldModel":
         """Load the world model, which takes seconds and imports torch.
@@ -44,5 +75,9 @@ class ModelChoice:
         """
         from cosmos_robot.world_model import load_world_model
 
+        if self.safety != "off":
+            options.setdefault("safety", self.safety)
+        if (reasoner := self.reasoner()) is not None:
+            options.setdefault("reasoner", reasoner)
         show_log()  # what is loaded, and how much memory it takes
         return load_world_model(self.checkpoint, device=self.device, dtype=self.dtype, **options)

@@ -76,9 +76,8 @@ def _generate_one(mode: str, settings: Settings, **own: Path | int | list[float]
         **{key: str(value) if isinstance(value, Path) else value for key, value in own.items()},
     }
     sample = parse_sample(raw, place=mode, folder=Path.cwd())
-    generate_one(
-        sample, folder, ModelChoice(settings.checkpoint, settings.device, settings.dtype), overwrite=settings.overwrite
-    )
+    model = ModelChoice(settings.checkpoint, settings.device, settings.dtype, safety=settings.safety)
+    generate_one(sample, folder, model, overwrite=settings.overwrite)
 
 
 def _numbers(text: str) -> list[float]:

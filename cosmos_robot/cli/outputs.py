@@ -14,13 +14,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cosmos_robot.cli.media_answers import MediaOutputs, vision_file, write_media
+from cosmos_robot.cli.media_answers import CANDIDATE, MediaOutputs, describe_candidates, vision_file, write_media
 from cosmos_robot.cli.media_samples import AnySample, MediaSample, parse_any_sample
+from cosmos_robot.cli.reason_samples import ReasonOutputs, ReasonSample
 from cosmos_robot.cli.samples import Sample
 from cosmos_robot.datasets.action_files import write_actions_json
 from cosmos_robot.datasets.video import write_video
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.interface.generation import Generation
+from cosmos_robot.interface.reason import Reasoning
 from cosmos_robot.types import Rollout
 
 ARGUMENTS = "sample_args.json"
@@ -28,6 +30,9 @@ OUTPUTS = "sample_outputs.json"
 ACTIONS = "actions.json"
 VISION = "vision.mp4"
 IMAGES = ("vision.jpg", "vision.png", "vision.webp")
+
+
+TEXT = "text.txt"
 
 
 class SampleOutputs(BaseModel):
@@ -70,6 +75,16 @@ class SampleOutputs(BaseModel):
     notes: list[str]
 
 
+type AnyAnswer = Rollout | Generation | Reasoning
+type AnyOutputs = SampleOutputs | MediaOutputs | ReasonOutputs
+
+_KINDS: dict[type[AnySample], type[AnyOutputs]] = {
+    Sample: SampleOutputs,
+    MediaSample: MediaOutputs,
+    ReasonSample: ReasonOutputs,
+}
+
+
 def describe_outputs(
     sample: Sample,
     rollout: Rollout,
@@ -110,28 +125,29 @@ def describe_media(
     warnings: Sequence[str],
 ) -> MediaOutputs:
     """Say what came of a sample without actions; for the arguments see `MediaOutputs`."""
-    sound = generation.sound
+    sound, candidates = generation.sound, describe_candidates(sample, generation)
     return MediaOutputs(
         name=sample.name,
         mode=sample.model_mode,
         checkpoint=checkpoint,
         dtype=dtype,
-        files=[ARGUMENTS, vision_file(sample)],
+        files=[ARGUMENTS, vision_file(sample), *(candidate.file for candidate in candidates or ())],
         frames_shape=list(generation.frames.shape),
         fps=generation.fps,
         sound_shape=None if sound is None else list(sound.samples.shape),
         sample_rate=None if sound is None else sound.sample_rate,
         seed=generation.seed,
         prompt_used=generation.prompt_used,
+        safety=generation.safety,
+        candidates=candidates,
+        chosen=None if generation.agentic is None else generation.agentic.chosen,
         seconds=round(seconds, 3),
         warnings=list(warnings),
         notes=list(generation.notes),
     )
 
 
-def write_sample(
-    folder: Path, sample: AnySample, answer: Rollout | Generation, outputs: SampleOutputs | MediaOutputs
-) -> None:
+def write_sample(folder: Path, sample: AnySample, answer: AnyAnswer, outputs: AnyOutputs) -> None:
     """Write a sample's folder, which appears only when it is complete and replaces an older one.
 
     Args:
@@ -148,6 +164,8 @@ def write_sample(
             write_media(partial, sample, answer)
         elif isinstance(answer, Rollout):
             _write_rollout(partial, answer)
+        elif isinstance(answer, Reasoning):
+            (partial / TEXT).write_text(answer.text, encoding="utf-8")
         _write_json(partial / ARGUMENTS, sample)
         _write_json(partial / OUTPUTS, outputs)
 
@@ -197,8 +215,9 @@ def require_replaceable(folder: Path) -> None:
     """
     if _is_free(folder):
         return
-    own = {ARGUMENTS, OUTPUTS, ACTIONS, VISION, *IMAGES}
-    if not folder.is_dir() or {entry.name for entry in folder.iterdir()} - own:
+    own = {ARGUMENTS, OUTPUTS, ACTIONS, VISION, TEXT, *IMAGES}
+    names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else {"a file"}
+    if {name for name in names - own if not name.startswith(CANDIDATE)}:
         raise InvalidInputError(
             f"{folder} holds something that this program did not write, so it is not replaced; "
             f"choose another folder with --out."
@@ -244,12 +263,11 @@ def _write_json(path: Path, model: BaseModel) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _read(arguments: Path, outputs: Path) -> tuple[AnySample, SampleOutputs | MediaOutputs]:
+def _read(arguments: Path, outputs: Path) -> tuple[AnySample, AnyOutputs]:
     try:
         raw = json.loads(arguments.read_text(encoding="utf-8"))
         sample = parse_any_sample(raw, place=str(arguments), folder=arguments.parent)
-        kind = MediaOutputs if isinstance(sample, MediaSample) else SampleOutputs
-        by = kind.model_validate_json(outputs.read_text(encoding="utf-8"))
+        by = _KINDS[type(sample)].model_validate_json(outputs.read_text(encoding="utf-8"))
     except (OSError, ValidationError, json.JSONDecodeError) as error:
         raise InvalidInputError(f"{arguments.parent} cannot be read as a finished sample; remove it.") from error
     return sample, by

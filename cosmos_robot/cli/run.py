@@ -8,7 +8,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cosmos_robot.cli.settings import CheckpointOption, DeviceOption, DtypeOption, OverwriteOption
+from cosmos_robot.cli.settings import (
+    CheckpointOption,
+    DeviceOption,
+    DtypeOption,
+    OverwriteOption,
+    ReasonerKeyOption,
+    ReasonerModelOption,
+    ReasonerUrlOption,
+    SafetyOption,
+)
 
 if TYPE_CHECKING:
     from cosmos_robot.cli.runner import Result
@@ -26,6 +35,10 @@ def run(
     batch_size: Annotated[
         int, typer.Option(min=1, help="How many consecutive samples of one kind share a generation.")
     ] = 1,
+    reasoner_url: ReasonerUrlOption = None,
+    reasoner_model: ReasonerModelOption = None,
+    reasoner_key_env: ReasonerKeyOption = None,
+    safety: SafetyOption = "off",
     overwrite: OverwriteOption = False,
 ) -> None:
     """Generate every sample of a file in the field's own JSON.
@@ -42,7 +55,8 @@ def run(
     from cosmos_robot.cli.sample_files import read_samples
 
     jobs = [Job(sample, out / sample.name) for sample in read_samples(samples)]
-    results = generate(jobs, ModelChoice(checkpoint, device, dtype), overwrite=overwrite, batch_size=batch_size)
+    model = ModelChoice(checkpoint, device, dtype, safety, reasoner_url, reasoner_model, reasoner_key_env)
+    results = generate(jobs, model, overwrite=overwrite, batch_size=batch_size)
     Console().print(_table(results))
     failed = [result for result in results if result.error is not None]
     for result in failed:

@@ -4,16 +4,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from cosmos_robot.cli.batches import BatchKind, answer, consecutive_batches
 from cosmos_robot.cli.boundary import collected_warnings
 from cosmos_robot.cli.downloads import Downloads
 from cosmos_robot.cli.inputs import read_inputs
-from cosmos_robot.cli.media_answers import MediaKind, MediaOutputs, answer_media, read_media_request
+from cosmos_robot.cli.media_answers import MediaKind, answer_media, read_media_request
 from cosmos_robot.cli.media_samples import AnySample, MediaSample
 from cosmos_robot.cli.model_choice import ModelChoice
 from cosmos_robot.cli.outputs import (
-    SampleOutputs,
+    ARGUMENTS,
+    TEXT,
+    AnyAnswer,
+    AnyOutputs,
     describe_media,
     describe_outputs,
     is_done,
@@ -21,14 +25,14 @@ from cosmos_robot.cli.outputs import (
     write_sample,
 )
 from cosmos_robot.cli.progress import ProgressBars
+from cosmos_robot.cli.reason_samples import ReasonSample, describe_reasoning, make_request
 from cosmos_robot.cli.samples import Sample
 from cosmos_robot.errors import CheckpointError, CosmosRobotError, InvalidInputError, UnsupportedModeError
-from cosmos_robot.interface.generation import Generation
+from cosmos_robot.interface.reason import ReasonRequest
 from cosmos_robot.interface.world_model import WorldModel
-from cosmos_robot.types import Rollout
 
-type AnyKind = BatchKind | MediaKind
-type Answer = tuple[Rollout, SampleOutputs] | tuple[Generation, MediaOutputs]
+type AnyKind = BatchKind | MediaKind | Literal["reasoner"]
+type Answer = tuple[AnyAnswer, AnyOutputs]
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,14 @@ def _kind(sample: AnySample, downloads: Downloads) -> AnyKind:
     if isinstance(sample, MediaSample):
         read_media_request(sample, downloads)
         return MediaKind.of(sample)
+    if isinstance(sample, ReasonSample):
+        _question(sample, downloads)
+        return "reasoner"
     return BatchKind.of(sample, read_inputs(sample, downloads))
+
+
+def _question(sample: ReasonSample, downloads: Downloads) -> ReasonRequest:
+    return make_request(sample, None if sample.vision_path is None else downloads.local(sample.vision_path))
 
 
 def _check(jobs: Sequence[Job], downloads: Downloads) -> list[AnyKind]:
@@ -156,6 +167,8 @@ class _Generation:
     def _answers(self, kind: AnyKind, jobs: Sequence[Job]) -> list[Answer]:
         if isinstance(kind, MediaKind):
             return self._media(kind, [job.sample for job in jobs if isinstance(job.sample, MediaSample)])
+        if kind == "reasoner":
+            return [self._reasoning(job.sample) for job in jobs if isinstance(job.sample, ReasonSample)]
         return self._rollouts(kind, [job.sample for job in jobs if isinstance(job.sample, Sample)])
 
     def _media(self, kind: MediaKind, samples: Sequence[MediaSample]) -> list[Answer]:
@@ -168,6 +181,21 @@ class _Generation:
             (made, describe_media(s, made, checkpoint=model.name, dtype=model.dtype, seconds=seconds, warnings=warned))
             for s, made in zip(samples, generations, strict=True)
         ]
+
+    def _reasoning(self, sample: ReasonSample) -> Answer:
+        request, model = _question(sample, self.downloads), self.model
+        started = time.perf_counter()
+        with collected_warnings() as warned:
+            answered = self.world_model.answer(request).result()
+        return answered, describe_reasoning(
+            sample,
+            answered,
+            files=[ARGUMENTS, TEXT],
+            checkpoint=model.name,
+            dtype=model.dtype,
+            seconds=time.perf_counter() - started,
+            warnings=warned,
+        )
 
     def _rollouts(self, kind: BatchKind, samples: Sequence[Sample]) -> list[Answer]:
         inputs = [read_inputs(sample, self.downloads) for sample in samples]
@@ -191,7 +219,7 @@ class _Generation:
             for sample, given, rollout in zip(samples, inputs, rollouts, strict=True)
         ]
 
-    def _write(self, job: Job, answered: Rollout | Generation, outputs: SampleOutputs | MediaOutputs) -> Result:
+    def _write(self, job: Job, answered: AnyAnswer, outputs: AnyOutputs) -> Result:
         try:
             write_sample(job.folder, job.sample, answered, outputs)
         except CosmosRobotError as error:

@@ -24,8 +24,9 @@ _MODE_ALIASES = {"wam": "policy"}
 MEDIA_SAMPLE_MODES = ("text2image", "text2video", "image2video", "video2video", "extend_video")
 """Modes without actions; their samples are read elsewhere. `extend_video` is ours."""
 
-_OTHER_MODES = ("image2image", "audio_image2video", "reasoner")
-_ALL_MODES = ", ".join((*SAMPLE_MODES, *MEDIA_SAMPLE_MODES))
+REASONER = "reasoner"
+_OTHER_MODES = ("image2image", "audio_image2video")
+_ALL_MODES = ", ".join((*SAMPLE_MODES, *MEDIA_SAMPLE_MODES, REASONER))
 
 
 class Sample(BaseModel):
@@ -156,6 +157,19 @@ def parse_sample(raw: object, *, place: str, folder: Path) -> Sample:
     )
 
 
+def checked[Model: BaseModel](kind: type[Model], raw: dict[str, Any], *, place: str) -> Model:
+    """Read a sample of a kind; what is None is as if it were not there.
+
+    Raises:
+        InvalidInputError: if a key is unknown, missing or of a wrong value; the message names it.
+    """
+    require_known_keys(raw, list(kind.model_fields), place)
+    try:
+        return kind.model_validate({key: value for key, value in raw.items() if value is not None})
+    except ValidationError as error:
+        raise InvalidInputError(f"{place}: {say_first(error)}") from error
+
+
 def folder_name(name: str) -> str:
     """Check that a sample's name can name its folder, and return it.
 
@@ -192,7 +206,7 @@ def require_known_keys(raw: dict[Any, Any], keys: list[str], place: str) -> None
 
 
 def _mode(mode: object, place: str) -> object:
-    if mode in (*_OTHER_MODES, *MEDIA_SAMPLE_MODES):
+    if mode in (*_OTHER_MODES, *MEDIA_SAMPLE_MODES, REASONER):
         raise UnsupportedModeError(
             f"{place}: model_mode {mode!r} is not among the modes that this command has: {_ALL_MODES}."
         )

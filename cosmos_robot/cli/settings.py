@@ -9,6 +9,7 @@ from typing import Annotated, get_type_hints
 
 import typer
 
+from cosmos_robot.safety.checker import SafetyChoice
 from cosmos_robot.types import ActionSpace
 
 CheckpointOption = Annotated[
@@ -19,6 +20,13 @@ DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.", s
 DtypeOption = Annotated[
     str | None, typer.Option(help="float32 or bfloat16.", show_default="bfloat16 on cuda, float32 on cpu")
 ]
+SafetyOption = Annotated[SafetyChoice, typer.Option(help="What looks at prompts and frames.")]
+ReasonerUrlOption = Annotated[
+    str | None,
+    typer.Option(help="OpenAI-compatible service that upsamples and judges.", show_default="the checkpoint's reasoner"),
+]
+ReasonerModelOption = Annotated[str | None, typer.Option(help="Name of the model there.")]
+ReasonerKeyOption = Annotated[str | None, typer.Option(help="Environment variable that holds the service's key.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Generate again and replace what is finished.")]
 
 
@@ -43,6 +51,7 @@ class Settings:
     checkpoint: CheckpointOption = None
     device: DeviceOption = None
     dtype: DtypeOption = None
+    safety: SafetyOption = "off"
     out: Annotated[Path | None, typer.Option(help="Folder for the answer.", show_default="outputs/<mode>")] = None
     overwrite: OverwriteOption = False
 
@@ -69,9 +78,22 @@ class MediaSettings:
     ] = None
     shift: Annotated[float | None, typer.Option(help="Flow shift of the noise schedule.")] = None
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0
+    upsample: Annotated[
+        bool, typer.Option("--upsample", help="Rewrite the prompt as the caption that the model was trained on.")
+    ] = False
+    agentic: Annotated[
+        bool, typer.Option("--agentic", help="Generate candidates in rounds, judge them, and keep the best.")
+    ] = False
+    agentic_max_iterations: Annotated[int, typer.Option(min=1, max=3, help="At most so many rounds.")] = 2
+    agentic_samples_per_iteration: Annotated[int, typer.Option(min=1, max=3, help="Candidates of a round.")] = 2
+    agentic_early_stop: Annotated[bool, typer.Option(help="End when a candidate is very good.")] = True
+    reasoner_url: ReasonerUrlOption = None
+    reasoner_model: ReasonerModelOption = None
+    reasoner_key_env: ReasonerKeyOption = None
     checkpoint: CheckpointOption = None
     device: DeviceOption = None
     dtype: DtypeOption = None
+    safety: SafetyOption = "off"
     out: Annotated[Path | None, typer.Option(help="Folder for the answer.", show_default="outputs/<mode>")] = None
     overwrite: OverwriteOption = False
 

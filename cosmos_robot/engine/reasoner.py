@@ -96,7 +96,7 @@ class LocalReasoner:
         from transformers.video_utils import VideoMetadata
 
         parts = [part for message in request.messages for part in message.parts]
-        images = [part.frame for part in parts if isinstance(part, ImagePart)]
+        images = [part.frame.copy() for part in parts if isinstance(part, ImagePart)]  # torch wants to own them
         videos = [_enough_frames(part) for part in parts if isinstance(part, VideoPart)]
         if (images or videos) and not has_vision(self.model):
             raise UnsupportedModeError(
