@@ -41,7 +41,7 @@ def test_wheel_holds_code_and_domains(tmp_path):
         wheel.extractall(tmp_path / "unpacked")
     code = (
         "import cosmos_robot as cr; from cosmos_robot.interface.media_prompt import default_negative_prompt as negative; "
-        "print(cr.__file__, cr.get_domain('av').raw_action_dim, negative()[:13])"
+        "cr.WordChecker(); print(cr.__file__, cr.get_domain('av').raw_action_dim, negative()[:13])"
     )
     result = subprocess.run(
         [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path / 'unpacked')!r}); {code}"],
