@@ -13,10 +13,11 @@ from cosmos_robot.errors import MissingDependencyError
 def train(
     *,
     checkpoint: Annotated[str, typer.Option(help="Folder or Hub id of the checkpoint to start from.")],
-    data: Annotated[Path, typer.Option(help="Folder of recordings: Push-T shards (pusht_*.npz).")],
+    data: Annotated[str, typer.Option(help="Recorded data: what `open_episodes` reads, or Push-T shards.")],
     domain: Annotated[str, typer.Option(help="Name or alias of a domain, or the path of a domain file.")],
     out: Annotated[Path, typer.Option(help="Folder for the state, the metrics and the result.")],
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps in all, those before a stop included.")] = 2_000,
+    batch: Annotated[int, typer.Option(min=1, help="Windows in a step of forward dynamics; the others follow.")] = 24,
     learning_rate: Annotated[float, typer.Option(help="Its peak.")] = 2e-4,
     lora_rank: Annotated[
         int | None, typer.Option(min=1, help="Train adapters of this rank.", show_default="the weights themselves")
@@ -41,8 +42,9 @@ def train(
     from cosmos_robot.training.post_training import PostTraining
     from cosmos_robot.training.schedule import Budget, LearningRate
 
+    training = PostTraining(budget=Budget(steps=steps), learning_rate=LearningRate(learning_rate), seed=seed)
     config = FineTuning(
-        training=PostTraining(budget=Budget(steps=steps), learning_rate=LearningRate(learning_rate), seed=seed),
+        training=training.with_batch(batch),
         lora=None if lora_rank is None else Lora(rank=lora_rank, alpha=2 * lora_rank),
     )
     result = train_from_folders(checkpoint, data, domain=robot, out=out, config=config, device=device)

@@ -14,13 +14,19 @@ from cosmos_robot.training.recorded_episodes import episodes_in
 
 
 def train_from_folders(
-    checkpoint: str | Path, data: Path, *, domain: Domain, out: Path, config: FineTuning, device: str | None = None
+    checkpoint: str | Path,
+    data: str | Path,
+    *,
+    domain: Domain,
+    out: Path,
+    config: FineTuning,
+    device: str | None = None,
 ) -> Path:
     """Post-train a checkpoint on a folder of recordings; called again, it goes on where it was stopped.
 
     Args:
         checkpoint: a folder in the diffusers layout, or a Hub id.
-        data: folder of recordings; see `episodes_in`.
+        data: recorded data; see `episodes_in`.
         domain: the robot.
         out: folder for the state, the metrics, the cached windows and the result.
         config: how.

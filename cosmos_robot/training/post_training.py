@@ -6,7 +6,7 @@ generation tower once for each mode: the engine's own forward pass, under autogr
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,12 @@ class PostTraining:
     log_steps: int = 100
     save_seconds: float = 120.0
     check_seconds: float = 600.0
+
+    def with_batch(self, items: int) -> "PostTraining":
+        """The same with `items` windows in a batch of the first mode and the others in proportion."""
+        first = self.modes[0].items
+        modes = tuple(replace(mode, items=max(1, round(mode.items * items / first))) for mode in self.modes)
+        return replace(self, modes=modes)
 
 
 class PostTrainer:

@@ -2,15 +2,19 @@ import importlib.util
 import json
 import shutil
 
+import numpy as np
 import pytest
+from zarr_v2 import replay_buffer
 
 pytest.importorskip("gym_pusht", reason="the extra pusht")
 
 from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.engine.checkpoint import load_checkpoint
 from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.training.post_training import PostTraining
 from cosmos_robot.training.pusht_recording import HELD_OUT_SEED, RecordingConfig, record
 from cosmos_robot.training.recorded_episodes import episodes_in
+from cosmos_robot.training.schedule import Budget
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +59,41 @@ def test_a_domain_that_does_not_fit_is_a_sentence(cosmos_robot, recordings, smal
 
 
 def test_data_that_are_not_there_are_a_sentence(cosmos_robot, small_checkpoint, tmp_path):
+    (tmp_path / "nothing").mkdir()
     result = cosmos_robot(*arguments(small_checkpoint, tmp_path / "nothing"))
     assert result.exit_code == 2
-    assert "no recorded Push-T shards" in result.stderr
+    assert "is no dataset that is known here" in result.stderr
+
+
+@pytest.fixture
+def demonstrations(tmp_path):
+    """Diffusion-policy's layout at Push-T's own rate: episodes of 40, 9 and 18 time steps."""
+    rng, lengths = np.random.default_rng(0), (40, 9, 18)
+    buffer = replay_buffer(np.cumsum(lengths))
+    pictures = rng.integers(0, 255, (sum(lengths), 32, 32, 3)).astype(np.uint8)
+    targets = rng.uniform(0, 512, (sum(lengths), 2)).astype(np.float32)
+    buffer.array("data/img", pictures.astype(np.float32)).array("data/action", targets)
+    return buffer.folder(tmp_path / "demos.zarr"), pictures, targets
+
+
+def test_any_dataset_is_trained_on_whole_episodes(demonstrations):
+    source, pictures, targets = demonstrations
+    first, third = episodes_in(source, get_domain("pusht"), 16)
+    assert (first.frames == pictures[:37]).all()  # 39 actions are 36 in whole latent frames
+    np.testing.assert_allclose(first.actions, targets[:36])
+    np.testing.assert_allclose(third.actions, targets[49:65])
+    with pytest.raises(InvalidInputError, match=r"no episode of .* has the 40 actions"):
+        list(episodes_in(source, get_domain("pusht"), 40))
+
+
+def test_a_domain_with_a_state_row_is_not_trained(demonstrations):
+    with pytest.raises(InvalidInputError, match="clean first action row"):
+        episodes_in(demonstrations[0], get_domain("droid_lerobot_joint"), 16)
+
+
+def test_batches_keep_their_proportions():
+    shares = {mode.mode: mode.items for mode in PostTraining(budget=Budget(steps=1)).with_batch(3).modes}
+    assert shares == {"forward_dynamics": 3, "inverse_dynamics": 1, "policy": 2, "image2video": 1, "text2video": 1}
 
 
 def test_adapters_without_peft_name_the_extra(cosmos_robot, recordings, monkeypatch):
