@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cosmos_robot.interface.world_model import WorldModel
-from cosmos_robot.serving import baseten, nim, own
+from cosmos_robot.serving import baseten, fal, nim, own
 from cosmos_robot.serving.interface_style import OWN_STYLE, InterfaceStyle, style_of
 from cosmos_robot.serving.local_paths import LocalPaths
 from cosmos_robot.serving.middleware import Gate
@@ -31,6 +31,7 @@ INTERFACES: tuple[tuple[InterfaceStyle, Callable[[Service], APIRouter], tuple[ty
     (OWN_STYLE, own.router, ()),
     (nim.STYLE, nim.router, nim.BODIES),
     (baseten.STYLE, baseten.router, baseten.BODIES),
+    (fal.STYLE, fal.router, fal.BODIES),
 )
 """Every interface: how it shows problems, its router, and the models of its bodies."""
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from cosmos_robot.domains.view_points import require_view_point
 from cosmos_robot.interface.media_size import parse_aspect_ratio
 
 BasetenMode = Literal["text2image", "text2video", "image2video", "forward_dynamics", "inverse_dynamics", "policy"]
@@ -44,6 +45,11 @@ class BasetenRequest(BaseModel):
     @classmethod
     def _as_words(cls, tier: object) -> object:
         return str(tier) if isinstance(tier, int) and not isinstance(tier, bool) else tier
+
+    @field_validator("view_point")
+    @classmethod
+    def _is_a_view(cls, view_point: str | None) -> str | None:
+        return None if view_point is None else require_view_point(view_point)
 
     @field_validator("aspect_ratio")
     @classmethod

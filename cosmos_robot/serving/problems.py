@@ -26,6 +26,7 @@ class Kind(Enum):
     """A kind of problem: its name and its usual HTTP status. Interfaces have other statuses for some."""
 
     MALFORMED = ("malformed", 400)
+    IN_PROGRESS = ("in_progress", 400)
     UNAUTHORIZED = ("unauthorized", 401)
     NOT_FOUND = ("not_found", 404)
     METHOD = ("method_not_allowed", 405)

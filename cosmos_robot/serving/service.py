@@ -161,14 +161,20 @@ class Service:
         return job
 
     async def answer(
-        self, request: Request, question: Question, *, interface: str, endpoint: str
+        self,
+        request: Request,
+        question: Question,
+        *,
+        interface: str,
+        endpoint: str,
+        options: Mapping[str, Any] | None = None,
     ) -> tuple[Job, Answer]:
         """Answer a question while the client waits; a client that goes away takes its question back.
 
         Raises:
             RequestError: if it is not answered.
         """
-        job = await self.submit(question, interface=interface, endpoint=endpoint, attached=True)
+        job = await self.submit(question, interface=interface, endpoint=endpoint, attached=True, options=options)
         try:
             ended = await self.wait(job.id, request)
         except asyncio.CancelledError:
@@ -204,11 +210,16 @@ class Service:
             job = await self.job(job_id)
             if job.state.final:
                 return job
-            try:
-                await asyncio.wait_for(changed.wait(), _LOOK_SECONDS)
-            except TimeoutError:
-                if request is not None and await request.is_disconnected():
-                    await self.cancel(job_id)
+            if not await self.next_change(changed) and request is not None and await request.is_disconnected():
+                await self.cancel(job_id)
+
+    async def next_change(self, changed: asyncio.Event) -> bool:
+        """Wait a moment for a change of a job's state; whether there was one."""
+        try:
+            await asyncio.wait_for(changed.wait(), _LOOK_SECONDS)
+        except TimeoutError:
+            return False
+        return True
 
     async def job(self, job_id: str) -> Job:
         """Find a job.

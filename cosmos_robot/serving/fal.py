@@ -1,0 +1,222 @@
+"""fal: Cosmos 3 Super's image-to-video and text-to-image, run at once or through the queue.
+
+fal has two hosts with equal paths; here they are two mount points, `/fal/run/` and `/fal/queue/`.
+"""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from cosmos_robot.serving.answer import MEDIA_TYPES, Answer, AnsweredItem
+from cosmos_robot.serving.answer_headers import answer_headers
+from cosmos_robot.serving.fal_request import FalImageToVideo, FalReader, FalTextToImage
+from cosmos_robot.serving.interface_style import InterfaceStyle
+from cosmos_robot.serving.job import Job, JobState
+from cosmos_robot.serving.json_body import body_reader, json_schema
+from cosmos_robot.serving.own import file_url
+from cosmos_robot.serving.problems import Kind, Problem, RequestError
+from cosmos_robot.serving.service import Service
+
+APP = "nvidia/cosmos-3-super"
+RUN, QUEUE = "/fal/run", "/fal/queue"
+REQUESTS = f"{QUEUE}/{APP}/requests/{{request_id}}"
+
+BODIES = (FalImageToVideo, FalTextToImage)
+ENDPOINTS: tuple[tuple[str, type[FalImageToVideo | FalTextToImage]], ...] = (
+    ("image-to-video", FalImageToVideo),
+    ("text-to-image", FalTextToImage),
+)
+
+
+def _error_body(problem: Problem, status: int) -> dict[str, Any]:
+    rows = [
+        {"loc": ["body", *finding.field], "msg": finding.message, "type": finding.type} for finding in problem.findings
+    ]
+    if not rows and status == 422:
+        rows = [{"loc": ["body"], "msg": problem.message, "type": problem.kind.label}]
+    return {"detail": rows or problem.message, "error_type": problem.kind.label}
+
+
+STYLE = InterfaceStyle(
+    name="fal",
+    prefixes=("/fal/",),
+    body=_error_body,
+    statuses={Kind.MALFORMED: 422, Kind.MEDIA_TYPE: 422, Kind.CANCELLED: 400},
+    headers=lambda problem: {"x-fal-error-type": problem.kind.label},
+)
+
+
+def router(service: Service) -> APIRouter:
+    """Make the router."""
+    routes = APIRouter(tags=["fal"])
+    reader = FalReader(service.reader(), service.capabilities, service.safety.name)
+    for name, model in ENDPOINTS:
+        _add_endpoint(routes, service, reader, name, model)
+    _add_requests(routes, service)
+    return routes
+
+
+def _add_endpoint(
+    routes: APIRouter, service: Service, reader: FalReader, name: str, model: type[FalImageToVideo | FalTextToImage]
+) -> None:
+    """Add an endpoint to both hosts."""
+    read = body_reader(model, depth=service.settings.limits.json_depth)
+    endpoint = f"{APP}/{name}"
+
+    @routes.post(f"{RUN}/{endpoint}", openapi_extra=json_schema(model))
+    async def run(request: Request, body: Annotated[Any, Depends(read)]) -> JSONResponse:
+        """Generate, and answer with the result."""
+        question = await run_in_threadpool(reader.question, body)
+        job, answer = await service.answer(
+            request, question, interface=STYLE.name, endpoint=endpoint, options=_options(body)
+        )
+        return await _result(service, request, job, answer)
+
+    @routes.post(f"{QUEUE}/{endpoint}", openapi_extra=json_schema(model))
+    async def submit(
+        request: Request, body: Annotated[Any, Depends(read)], fal_webhook: str | None = None
+    ) -> dict[str, Any]:
+        """Accept a request into the queue."""
+        if fal_webhook is not None:
+            raise RequestError.of_field("fal_webhook", "this server calls no webhooks; ask for the status.")
+        question = await run_in_threadpool(reader.question, body)
+        job = await service.submit(question, interface=STYLE.name, endpoint=endpoint, options=_options(body))
+        return {"status": "IN_QUEUE", "queue_position": await _position(service, job), **_urls(service, request, job)}
+
+
+def _add_requests(routes: APIRouter, service: Service) -> None:
+    """Add what is asked about a request in the queue."""
+
+    async def find(request_id: str) -> Job:
+        job = await service.job(request_id)
+        if job.interface != STYLE.name:
+            raise RequestError(Kind.NOT_FOUND, "there is no such request.")
+        return job
+
+    @routes.get(REQUESTS + "/status")
+    async def status(request: Request, request_id: str, logs: str = "0") -> JSONResponse:
+        """Say where a request stands: 202 until it has ended."""
+        job = await find(request_id)
+        shown = await _status(service, request, job, logs=logs.lower() in ("1", "true"))
+        return JSONResponse(shown, status_code=200 if job.state.final else 202)
+
+    @routes.get(REQUESTS + "/status/stream")
+    async def stream(request: Request, request_id: str, logs: str = "0") -> StreamingResponse:
+        """Say where a request stands, whenever that changes, until it has ended."""
+        job = await find(request_id)
+        events = _events(service, request, job, logs=logs.lower() in ("1", "true"))
+        return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    @routes.get(REQUESTS)
+    async def result(request: Request, request_id: str) -> JSONResponse:
+        """Give the result."""
+        job = await find(request_id)
+        if not job.state.final:
+            raise RequestError(Kind.IN_PROGRESS, "this request is still in progress.")
+        return await _result(service, request, job, await service.result(job))
+
+    @routes.put(REQUESTS + "/cancel")
+    async def cancel(request_id: str) -> Response:
+        """Cancel a request: at once where it waits, at its next denoising step where it runs."""
+        try:
+            job = await find(request_id)
+        except RequestError:
+            return JSONResponse({"status": "NOT_FOUND"}, status_code=404)
+        if not await service.cancel(job.id):
+            return JSONResponse({"status": "ALREADY_COMPLETED"}, status_code=400)
+        return JSONResponse({"status": "CANCELLATION_REQUESTED"}, status_code=202)
+
+
+def _options(body: FalImageToVideo | FalTextToImage) -> dict[str, Any]:
+    return {"sync_mode": body.sync_mode}
+
+
+async def _position(service: Service, job: Job) -> int:
+    return await run_in_threadpool(service.store.position, job.id)
+
+
+def _urls(service: Service, request: Request, job: Job) -> dict[str, str]:
+    base = service.settings.public_url or str(request.base_url)
+    url = base.rstrip("/") + REQUESTS.format(request_id=job.id)
+    return {
+        "request_id": job.id,
+        "response_url": url,
+        "status_url": f"{url}/status",
+        "cancel_url": f"{url}/cancel",
+    }
+
+
+async def _status(service: Service, request: Request, job: Job, *, logs: bool) -> dict[str, Any]:
+    shown: dict[str, Any] = _urls(service, request, job)
+    log = [{"timestamp": at, "level": "INFO", "message": text} for at, text in service.watch(job.id).log]
+    if job.state is JobState.QUEUED:
+        return {"status": "IN_QUEUE", "queue_position": await _position(service, job), **shown}
+    if job.state is JobState.RUNNING:
+        return {"status": "IN_PROGRESS", "logs": log if logs else None, **shown}
+    shown |= {"status": "COMPLETED", "logs": log if logs else None}
+    shown["metrics"] = {"inference_time": (job.finished or 0) - (job.started or job.finished or 0)}
+    if job.state is JobState.CANCELLED:
+        shown |= {"error": "the request was cancelled.", "error_type": Kind.CANCELLED.label}
+    elif job.problem is not None:
+        shown |= {"error": job.problem.message, "error_type": job.problem.kind.label}
+    return shown
+
+
+async def _events(service: Service, request: Request, job: Job, *, logs: bool) -> AsyncIterator[str]:
+    told = None
+    while True:
+        changed = service.watch(job.id).changed
+        job = await service.job(job.id)
+        shown = await _status(service, request, job, logs=logs)
+        if shown != told:
+            told = shown
+            yield f"data: {json.dumps(shown)}\n\n"
+        if job.state.final:
+            return
+        await service.next_change(changed)
+
+
+async def _result(service: Service, request: Request, job: Job, answer: Answer) -> JSONResponse:
+    shown = await run_in_threadpool(_body, service, request, job, answer)
+    headers = {**answer_headers(job, answer), "x-fal-request-id": job.id}
+    if job.attached and job.options["sync_mode"]:
+        await service.discard(job.id)
+    return JSONResponse(shown, headers=headers)
+
+
+def _body(service: Service, request: Request, job: Job, answer: Answer) -> dict[str, Any]:
+    files = [_file(service, request, job, answer, index) for index in range(len(answer.items))]
+    first = answer.items[0]
+    if job.mode == "image2video":
+        return {"video": files[0], "seed": first.seed}
+    images = [{**file, **_sides(item)} for file, item in zip(files, answer.items, strict=True)]
+    return {
+        "images": images,
+        "seed": first.seed,
+        "has_nsfw_concepts": [False] * len(images),
+        "prompt": first.prompt_used,
+    }
+
+
+def _file(service: Service, request: Request, job: Job, answer: Answer, index: int) -> dict[str, Any]:
+    name = str(answer.items[index].media)
+    kind = MEDIA_TYPES[f".{name.rpartition('.')[2]}"]
+    if job.options["sync_mode"]:
+        return {"url": f"data:{kind};base64,{base64.b64encode(answer.media(index)).decode()}", "content_type": kind}
+    size = (answer.folder / name).stat().st_size
+    return {
+        "url": file_url(service, request, job.id, name),
+        "content_type": kind,
+        "file_name": name,
+        "file_size": size,
+    }
+
+
+def _sides(item: AnsweredItem) -> dict[str, int]:
+    return {} if item.shape is None else {"width": item.shape[2], "height": item.shape[1]}
