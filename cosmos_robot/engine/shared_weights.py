@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from cosmos_robot.engine.weights import read_json
 from cosmos_robot.errors import CheckpointError
 
 CLASSES = {
@@ -35,6 +36,7 @@ RENAMED = {
 """From diffusers' names of the understanding tower's parameters to transformers'."""
 
 VISION_FOLDER = "vision_encoder"
+INDEX = "model.safetensors.index.json"
 
 
 def build_reasoner(config: Any, transformer: nn.Module, folder: Path) -> Any:
@@ -58,7 +60,7 @@ def build_reasoner(config: Any, transformer: nn.Module, folder: Path) -> Any:
         model = getattr(transformers, CLASSES[config.model_type])(config)
     parameter = next(transformer.parameters())
     given = dict(_tower(transformer, config.model_type))
-    given |= _vision(folder / VISION_FOLDER, parameter)
+    given |= _vision(folder, parameter)
     _assign(model, given, folder)
     for buffer_name, buffer in list(model.named_buffers()):
         _owner(model, buffer_name)._buffers[buffer_name.rsplit(".", 1)[-1]] = buffer.to(parameter.device)
@@ -83,8 +85,12 @@ def _tower(transformer: nn.Module, form: str) -> list[tuple[str, nn.Parameter]]:
 def _vision(folder: Path, like: nn.Parameter) -> dict[str, nn.Parameter]:
     from safetensors.torch import load_file
 
+    shards = set((folder / VISION_FOLDER).glob("*.safetensors"))
+    if (folder / INDEX).is_file():  # names every file of the two towers and of the vision encoder, wherever it lies
+        named = set(read_json(folder / INDEX).get("weight_map", {}).values())
+        shards |= {folder / name for name in named if not name.startswith("transformer/") and (folder / name).is_file()}
     found = {}
-    for shard in sorted(folder.glob("*.safetensors")):
+    for shard in sorted(shards):
         for name, tensor in load_file(shard, device=str(like.device)).items():
             full = name if name.startswith("model.") else f"model.visual.{name}"
             found[full] = nn.Parameter(tensor.to(like.dtype), requires_grad=False)

@@ -325,3 +325,13 @@ def test_peak_memory_on_a_gpu(reasoner_folder, tmp_path):
     weights = torch.cuda.memory_allocated() - before
     world_model.reason("What?", image=picture(), max_new_tokens=2)
     assert torch.cuda.max_memory_allocated() - before < 1.1 * weights
+
+
+def test_a_vision_encoder_that_the_index_finds_elsewhere(reasoner_folder, tmp_path, world_models):
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(reasoner_folder("edge"), folder)
+    (folder / "vision_encoder" / "model.safetensors").rename(folder / "vision.safetensors")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(index.read_text().replace("vision_encoder/model.safetensors", "vision.safetensors"))
+    moved = load_world_model(folder, device="cpu").reason("What?", image=picture(), max_new_tokens=TOKENS)
+    assert moved == world_models("edge").reason("What?", image=picture(), max_new_tokens=TOKENS)
