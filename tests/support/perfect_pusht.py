@@ -38,7 +38,7 @@ class PerfectPushT(WorldModel):
         return [getattr(self, f"_{request.mode}")(request) for request in requests]
 
     def _forward_dynamics(self, request):
-        return self._go_on(request, request.actions.values)
+        return self._go_on(request, request.domain.decode(request.actions).values)
 
     def _policy(self, request):
         return self._go_on(request, None)

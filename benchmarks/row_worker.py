@@ -1,0 +1,110 @@
+"""What measures rows: one world model and its view of the episodes, in this process or another."""
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from cosmos_robot.benchmarks.needed_packages import needed
+from cosmos_robot.benchmarks.run_config import RunConfig
+from cosmos_robot.benchmarks.run_episodes import open_run_episodes
+from cosmos_robot.benchmarks.run_identity import machine
+from cosmos_robot.benchmarks.run_plan import PlannedRow, run_windows
+from cosmos_robot.benchmarks.suite import Case, Measured, Row
+from cosmos_robot.benchmarks.suites import SUITE_OF
+from cosmos_robot.interface.world_model import WorldModel
+
+type LoadModel = Callable[[RunConfig, int, int], WorldModel]
+"""Loads the world model of a run for worker `number` of so many. It travels to the worker, so it can be pickled."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What became of a row.
+
+    Attributes:
+        row: as it is written.
+        prediction: arrays to keep, by name; empty where the row failed or nothing is kept.
+    """
+
+    row: Row
+    prediction: dict[str, NDArray[Any]]
+
+
+def load_named_model(config: RunConfig, number: int, workers: int) -> WorldModel:
+    """Load the checkpoint that a run names; workers share the GPUs, or the cores, of their machine."""
+    import torch
+
+    from cosmos_robot.world_model import load_world_model
+
+    device = config.device
+    if device in (None, "cuda") and torch.cuda.is_available():
+        device = f"cuda:{number % torch.cuda.device_count()}"
+    if workers > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+    return load_world_model(config.checkpoint, device=device, dtype=config.dtype)
+
+
+class RowWorker:
+    """Measures rows of one run.
+
+    Args:
+        config: of the run.
+        load: the world model.
+        number: of this worker.
+        workers: how many there are.
+    """
+
+    def __init__(self, config: RunConfig, load: LoadModel, number: int = 0, workers: int = 1) -> None:
+        self._config, self._number = config, number
+        self._suite = SUITE_OF[config.suite]
+        for module in self._suite.needs:
+            needed(module)
+        self._windows = run_windows(config, open_run_episodes(config.episodes))
+        self._world_model = load(config, number, workers)
+
+    def measure(self, rows: Sequence[PlannedRow]) -> list[Result]:
+        """Measure rows in one batch; where that fails, each alone, so that only those fail that have a fault."""
+        began = time.perf_counter()
+        try:
+            cases = [self._case(row) for row in rows]
+            measured = self._suite.measure(self._world_model, cases, self._config)
+        except Exception as error:  # noqa: BLE001  (whatever it is, the row carries it and the others go on)
+            if len(rows) > 1:
+                return [result for row in rows for result in self.measure([row])]
+            return [failed_row(rows[0], error, time.perf_counter() - began, self._number)]
+        seconds = (time.perf_counter() - began) / len(rows)
+        return [self._done(row, found, seconds) for row, found in zip(rows, measured, strict=True)]
+
+    def _case(self, row: PlannedRow) -> Case:
+        return Case(row, self._windows[row.window], None if row.other is None else self._windows[row.other])
+
+    def _done(self, row: PlannedRow, found: Measured, seconds: float) -> Result:
+        written = _head(row, seconds, self._number) | {
+            "status": "ok",
+            "error": None,
+            "figures": dict(found.figures),
+            "absent": dict(found.absent),
+        }
+        return Result(written, dict(found.prediction) if self._config.keep_predictions else {})
+
+
+def failed_row(row: PlannedRow, error: Exception | str, seconds: float, worker: int) -> Result:
+    """A row that carries its error."""
+    told = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    where = None if isinstance(error, str) else "".join(traceback.format_exception(error))[-4000:]
+    written = _head(row, seconds, worker) | {
+        "status": "failed",
+        "error": told,
+        "traceback": where,
+        "figures": {},
+        "absent": {},
+    }
+    return Result(written, {})
+
+
+def _head(row: PlannedRow, seconds: float, worker: int) -> Row:
+    return asdict(row) | {"seconds": round(seconds, 4), "worker": worker, "machine": machine()}

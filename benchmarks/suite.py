@@ -1,0 +1,205 @@
+"""What every suite of offline runs has: how it measures rows, and which of its numbers are figures of a report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmos_robot.benchmarks.run_config import RunConfig
+from cosmos_robot.benchmarks.run_plan import PlannedRow
+from cosmos_robot.datasets.windows import Window
+from cosmos_robot.domains.domain import Domain
+from cosmos_robot.interface.request import ActionOptions
+from cosmos_robot.interface.world_model import WorldModel
+
+type Row = dict[str, Any]
+"""A row of `rows.jsonl`: its plan, `status`, `error`, `seconds`, `machine`, `figures` and `absent`."""
+
+type RowKey = tuple[int, int, int]
+"""Episode, start and seed: what two runs have in common."""
+
+MODEL = "model"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A row with the data that it is measured on.
+
+    Attributes:
+        row: the plan's.
+        window: what happened.
+        other: a window of another episode, or None where there is none.
+    """
+
+    row: PlannedRow
+    window: Window
+    other: Window | None
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a suite finds out about one row.
+
+    Attributes:
+        figures: plain numbers, lists and dictionaries, as JSON has them.
+        absent: why a figure is not there, by its name.
+        prediction: arrays to keep, by name: what was predicted and what was true.
+    """
+
+    figures: Mapping[str, Any]
+    absent: Mapping[str, str] = field(default_factory=dict)
+    prediction: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One figure of one variant, row by row.
+
+    Attributes:
+        metric: its name.
+        unit: as shown.
+        variant: `model`, or the control.
+        higher_is_better: which way is up.
+        values: by row; the mean over the steps where there are steps.
+        steps: by row a value for each step of the horizon; empty where there are none.
+    """
+
+    metric: str
+    unit: str
+    variant: str
+    higher_is_better: bool
+    values: Mapping[RowKey, float]
+    steps: Mapping[RowKey, Sequence[float | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """A figure of all rows together, as R² is: no mean of rows.
+
+    Attributes:
+        metric: its name.
+        unit: as shown.
+        variant: `model`, or the control.
+        higher_is_better: which way is up.
+        groups: what it is taken of, by episode.
+        measure: takes a list of such and gives the figure, or None.
+        resampled: whether an interval is worth its time.
+    """
+
+    metric: str
+    unit: str
+    variant: str
+    higher_is_better: bool
+    groups: Mapping[int, Any]
+    measure: Any
+    rows: int
+    resampled: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Scatter:
+    """Points to look at.
+
+    Attributes:
+        title: what is seen.
+        x: name of the first coordinate, with its unit.
+        y: of the second.
+        points: `[n, 2]`.
+        diagonal: whether equality is a line worth seeing.
+    """
+
+    title: str
+    x: str
+    y: str
+    points: NDArray[np.float64]
+    diagonal: bool = True
+
+
+class Suite(Protocol):
+    """A kind of run."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Modules of optional packages, which are looked for before anything is measured."""
+
+    @property
+    def ranking(self) -> str:
+        """Name of the series by which rows are called best and worst."""
+
+    def measure(self, world_model: WorldModel, cases: Sequence[Case], config: RunConfig) -> list[Measured]:
+        """Measure rows in as few calls of the world model as can be."""
+
+    def series(self, rows: Sequence[Row], domain: Domain) -> list[Series]:
+        """Take the figures out of rows that did not fail."""
+
+    def pooled(self, rows: Sequence[Row], domain: Domain) -> list[Pooled]:
+        """Those that are of all rows together."""
+
+    def scatters(self, rows: Sequence[Row], domain: Domain) -> list[Scatter]:
+        """What is worth looking at point by point."""
+
+
+def key_of(row: Row) -> RowKey:
+    """What tells a row from others of any run."""
+    return row["episode"], row["start"], row["seed"]
+
+
+def call_options(config: RunConfig, cases: Sequence[Case]) -> ActionOptions:
+    """The keywords of a call that is about several rows."""
+    return {
+        "prompt": [case.window.prompt if config.prompt is None else config.prompt for case in cases],
+        "seed": [case.row.seed for case in cases],
+        "num_steps": config.num_steps,
+        "guidance": config.guidance,
+        "shift": config.shift,
+        "fps": config.fps,
+        "image_size": config.image_size,
+        "view_point": config.view_point,
+    }
+
+
+def plain(values: Any, digits: int = 6) -> Any:
+    """Arrays and numbers as JSON has them, with so many significant digits; NaN is None."""
+    if isinstance(values, np.ndarray):
+        return plain(values.tolist(), digits)
+    if isinstance(values, Mapping):
+        return {key: plain(value, digits) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [plain(value, digits) for value in values]
+    if isinstance(values, float | np.floating):
+        return float(f"{values:.{digits}g}") if np.isfinite(values) else None
+    return int(values) if isinstance(values, np.integer) else values
+
+
+def mean_or_none(values: Sequence[float | None]) -> float | None:
+    """Mean of those that there are."""
+    there = [value for value in values if value is not None]
+    return float(np.mean(there)) if there else None
+
+
+def stepwise(rows: Sequence[Row], metric: str, unit: str, *, higher_is_better: bool) -> list[Series]:
+    """The series of a figure that rows have as `{variant: [step, ...]}`."""
+    series = []
+    for variant in dict.fromkeys(name for row in rows for name in row["figures"].get(metric) or {}):
+        steps = {key_of(row): row["figures"][metric][variant] for row in rows if variant in row["figures"][metric]}
+        means = {key: mean_or_none(curve) for key, curve in steps.items()}
+        values = {key: value for key, value in means.items() if value is not None}
+        if values:
+            series.append(Series(metric, unit, variant, higher_is_better, values, steps))
+    return series
+
+
+def single(rows: Sequence[Row], metric: str, unit: str, *, higher_is_better: bool) -> list[Series]:
+    """The series of a figure that rows have as `{variant: number}`."""
+    series = []
+    for variant in dict.fromkeys(name for row in rows for name in row["figures"].get(metric) or {}):
+        values = {
+            key_of(row): float(row["figures"][metric][variant])
+            for row in rows
+            if (row["figures"].get(metric) or {}).get(variant) is not None
+        }
+        if values:
+            series.append(Series(metric, unit, variant, higher_is_better, values))
+    return series
