@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection, Engine, Row
 
+from cosmos_robot.errors import InvalidInputError, MissingDependencyError
 from cosmos_robot.serving.job import Job, JobState
 from cosmos_robot.serving.problems import Finding, Kind, Problem, RequestError
 
@@ -48,13 +49,21 @@ class JobStore:
         url: SQLAlchemy URL of the database.
         queued: jobs that may wait.
         retry_after: seconds that a client is told to wait when no more may.
+
+    Raises:
+        InvalidInputError: if the database cannot be used.
+        MissingDependencyError: if its driver is not installed.
     """
 
     def __init__(self, url: str, *, queued: int, retry_after: int) -> None:
         self._engine = _open(url)
         self._queued, self._retry_after = queued, retry_after
         self._accepting = threading.Lock()
-        _METADATA.create_all(self._engine)
+        try:
+            _METADATA.create_all(self._engine)
+        except sql.exc.DBAPIError as error:
+            shown = self._engine.url.render_as_string(hide_password=True)
+            raise InvalidInputError(f"the database {shown} cannot be used: {error.orig}") from error
 
     def close(self) -> None:
         """Let the database go."""
@@ -160,7 +169,15 @@ class JobStore:
 
 
 def _open(url: str) -> Engine:
-    engine = sql.create_engine(url, pool_pre_ping=True)
+    try:
+        engine = sql.create_engine(url, pool_pre_ping=True)
+    except sql.exc.ArgumentError as error:
+        raise InvalidInputError("the database is a URL as SQLAlchemy has it, as in postgresql+psycopg://...") from error
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the database needs {error.name}, which is not installed; for PostgreSQL get it with pip install "
+            f"'cosmos-robot[postgres]' and begin the URL with postgresql+psycopg://."
+        ) from error
     if engine.dialect.name == "sqlite":
 
         @sql.event.listens_for(engine, "connect")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from stepping_model import SteppingModel
 
-from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.errors import CosmosRobotError, InvalidInputError
+from cosmos_robot.serving.job_store import JobStore
 from cosmos_robot.serving.settings import Batching, Limits, ServerSettings
 
 ASKED = {"prompt": "A robot.", "num_frames": 25}
@@ -302,3 +303,16 @@ def test_many_at_once_are_each_answered_once(serve, pool):
         assert seeds == list(range(40))
         assert sorted(request.seed for batch in client.model.batches for request in batch) == list(range(40))
         assert threading.active_count() < 80
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nonsense", "URL as SQLAlchemy"),
+        ("postgresql+pg8000://localhost/x", "cosmos-robot\\[postgres\\]"),
+        ("sqlite:////nowhere/at/all.sqlite", "cannot be used"),
+    ],
+)
+def test_a_database_that_cannot_be_used(url, said, tmp_path):
+    with pytest.raises(CosmosRobotError, match=said):
+        JobStore(url, queued=1, retry_after=1)
