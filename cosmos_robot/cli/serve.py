@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cosmos_robot.cli.settings import CheckpointOption, DeviceOption, DtypeOption
+from cosmos_robot.cli.settings import (
+    CheckpointOption,
+    DeviceOption,
+    DtypeOption,
+    ReasonerKeyOption,
+    ReasonerModelOption,
+    ReasonerUrlOption,
+)
 from cosmos_robot.errors import MissingDependencyError
 from cosmos_robot.safety.checker import SafetyChoice
 
@@ -52,10 +59,13 @@ def serve(
     batch_size: Annotated[int, typer.Option(help="Most of them at once; 1 is no batching.")] = 8,
     queue: Annotated[int, typer.Option(help="Jobs that may wait.")] = 256,
     keep_hours: Annotated[float, typer.Option(help="How long finished jobs are kept.")] = 24.0,
+    reasoner_url: ReasonerUrlOption = None,
+    reasoner_model: ReasonerModelOption = None,
+    reasoner_key_env: ReasonerKeyOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
 ) -> None:
-    """Serve a world model over HTTP, in the words of NVIDIA NIM and Baseten.
+    """Serve a world model over HTTP, in the words of NVIDIA NIM, Baseten and fal.
 
     NIM_ALLOW_URL_INPUT=0 keeps URLs from NIM's endpoint; NIM_FT_CHECKPOINT names the checkpoint in its metadata.
     """
@@ -83,7 +93,16 @@ def serve(
         limits=Limits(queued=queue),
         batching=Batching(batch_window, batch_size),
     )
-    run_server(settings, ModelChoice(checkpoint, device, dtype).load(safety=safety))
+    choice = ModelChoice(
+        checkpoint,
+        device,
+        dtype,
+        reasoner_url=reasoner_url,
+        reasoner_model=reasoner_model,
+        reasoner_key_env=reasoner_key_env,
+        safety=safety,
+    )
+    run_server(settings, choice.load())
 
 
 def run_server(settings: "ServerSettings", world_model: Any) -> None:

@@ -1,6 +1,5 @@
 """What every request passes before an interface sees it: its size, its key, and a place where errors become answers."""
 
-import logging
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers
@@ -13,13 +12,14 @@ from cosmos_robot.serving.metrics import Metrics
 from cosmos_robot.serving.problems import Kind, Problem, RequestError
 from cosmos_robot.serving.settings import ServerSettings
 
-_LOG = logging.getLogger("cosmos_robot.serving")
-
 OPEN_PATHS = ("/v1/health/ready", "/v1/health/live", "/healthz")
 """Paths that need no key: whoever watches over the server asks them."""
 
 FILES = "/files/"
 """Beginning of paths that need no key either: their addresses hold a job's id, which nobody guesses."""
+
+_POLICY_VIOLATION = 1008
+"""RFC 6455."""
 
 
 class Gate:
@@ -48,6 +48,10 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or refuse it."""
         if scope["type"] != "http":
+            keys = self._settings.api_keys
+            if scope["type"] == "websocket" and keys and not has_key(Headers(scope=scope), keys):
+                await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+                return
             await self._app(scope, receive, send)
             return
         style = style_of(scope["path"], self._styles)
