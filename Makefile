@@ -6,7 +6,7 @@ export PYTHONNOUSERSITE := 1
 export HF_HUB_OFFLINE := 1
 export SDL_VIDEODRIVER := dummy
 
-.PHONY: setup demo weights test test-full check format clean
+.PHONY: setup demo weights bench test test-full check format clean
 
 setup: $(READY)
 
@@ -23,6 +23,12 @@ demo: $(READY)
 # The embedded model from nothing; hours on two cores. Stopped, it goes on where it was.
 weights: $(READY)
 	$(BIN)/python -m cosmos_robot.benchmarks.pusht_weights --install
+
+# The embedded model on held-out Push-T episodes; stopped, it goes on where it was.
+bench: $(READY)
+	$(BIN)/cosmos-robot bench run benchmarks/bench_embedded.toml --out outputs/bench
+	@for run in forward-dynamics forward-dynamics-64-actions inverse-dynamics policy; do \
+	$(BIN)/cosmos-robot report outputs/bench/$$run --out outputs/bench/$$run.html || exit 1; done
 
 test: $(READY)
 	$(BIN)/python -m pytest

@@ -15,6 +15,7 @@ from cosmos_robot.cli.label import label
 from cosmos_robot.cli.media_modes import extend_video, image2video, text2image, text2video, video2video
 from cosmos_robot.cli.modes import forward_dynamics, inverse_dynamics, policy, rollout
 from cosmos_robot.cli.reason import reason
+from cosmos_robot.cli.report import report
 from cosmos_robot.cli.run import run
 from cosmos_robot.cli.serve import serve
 from cosmos_robot.cli.stats import stats
@@ -40,6 +41,7 @@ app.command("extend-video")(extend_video)
 app.command("reason")(reason)
 app.command("run")(run)
 app.command("demo")(demo)
+app.command("report")(report)
 app.command("train")(train)
 app.command("convert")(convert)
 app.command("label")(label)

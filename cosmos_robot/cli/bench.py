@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cosmos_robot.cli.bench_runs import forward_dynamics, inverse_dynamics, policy, run
 from cosmos_robot.cli.settings import CheckpointOption, DeviceOption, DtypeOption
 from cosmos_robot.errors import InvalidInputError, MissingDependencyError
 
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
 bench_app = typer.Typer(
     name="bench",
     no_args_is_help=True,
-    help="Measure a world model: agreement with a real simulator, long rollouts, planning.",
+    help="Measure a world model: on recorded episodes, and against a real simulator.",
 )
+bench_app.command("forward-dynamics")(forward_dynamics)
+bench_app.command("inverse-dynamics")(inverse_dynamics)
+bench_app.command("policy")(policy)
+bench_app.command("run")(run)
 
 StepsOption = Annotated[int | None, typer.Option(min=1, help="Denoising steps.", show_default="the checkpoint's")]
 EnvOption = Annotated[str, typer.Option(help="Which environment; pusht is the one there is.")]

@@ -267,8 +267,9 @@ def test_a_torn_last_line_is_measured_again(config, tmp_path):
 
 
 @pytest.mark.e2e
-def test_actors_of_a_local_cluster(config, tmp_path):
+def test_actors_of_a_local_cluster(config, tmp_path, monkeypatch):
     pytest.importorskip("ray")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "support"))  # where the actors find their model
     planned = plan_rows(config, run_windows(config, open_run_episodes(config.episodes)))
     (tmp_path / "marks").mkdir()
     load = LoadMortal((planned[5].seed,), tmp_path / "marks")

@@ -1,0 +1,170 @@
+"""The figures of a report, computed from the rows of runs: means with their intervals, and differences of runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cosmos_robot.benchmarks.bootstrap_interval import Estimate, mean_of, statistic_of
+from cosmos_robot.benchmarks.run_execution import read_run
+from cosmos_robot.benchmarks.suite import MODEL, Row, RowKey, Scatter, Series, Suite
+from cosmos_robot.benchmarks.suites import SUITE_OF
+from cosmos_robot.domains.domain import Domain
+from cosmos_robot.domains.registry import get_domain
+from cosmos_robot.errors import InvalidInputError
+
+
+@dataclass(frozen=True, eq=False)
+class RunFigures:
+    """A run as a report shows it.
+
+    Attributes:
+        name: of the run: its folder's.
+        folder: where it lies.
+        head: what was run.
+        suite: its suite.
+        domain: the robot.
+        rows: those that did not fail.
+        failed: those that did.
+        series: figures row by row.
+        pooled: figures of all rows, by metric and variant.
+        scatters: what is worth looking at.
+        absent: why figures are not there.
+        planned: rows that there will be.
+    """
+
+    name: str
+    folder: Path
+    head: Mapping[str, Any]
+    suite: Suite
+    domain: Domain
+    rows: Sequence[Row]
+    failed: Sequence[Row]
+    series: Sequence[Series]
+    pooled: Mapping[tuple[str, str], tuple[str, bool, Estimate]]
+    scatters: Sequence[Scatter]
+    absent: Mapping[str, str]
+    planned: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the table.
+
+    Attributes:
+        metric: what is measured.
+        unit: of it.
+        higher_is_better: which way is up.
+        variant: `model`, or a control.
+        estimates: one for each run; None where a run has not got it.
+        differences: from the first run, over the rows that both have; one for each further run.
+    """
+
+    metric: str
+    unit: str
+    higher_is_better: bool
+    variant: str
+    estimates: tuple[Estimate | None, ...]
+    differences: tuple[Estimate | None, ...]
+
+
+def read_figures(folder: Path) -> RunFigures:
+    """Compute the figures of a run from its rows.
+
+    Raises:
+        InvalidInputError: if there is no run, or it has no row that can be shown.
+    """
+    if not (folder / "plan.jsonl").is_file() or not (folder / "run.json").is_file():
+        raise InvalidInputError(f"{folder} is no folder of a benchmark run: it has no plan.jsonl.")
+    head, every = read_run(folder)
+    rows = [row for row in every if row["status"] == "ok"]
+    failed = [row for row in every if row["status"] == "failed"]
+    if not every:
+        raise InvalidInputError(f"{folder} has no row yet; run it again to go on.")
+    suite, domain = SUITE_OF[head["suite"]], get_domain(head["domain"])
+    absent: dict[str, str] = {}
+    for row in rows:
+        absent.update(row["absent"])
+    pooled = {}
+    for each in suite.pooled(rows, domain) if rows else ():
+        groups = list(each.groups.values())
+        resamples = 300 if each.resampled else 0
+        pooled[each.metric, each.variant] = (
+            each.unit,
+            each.higher_is_better,
+            statistic_of(groups, each.measure, rows=each.rows, resamples=resamples),
+        )
+    return RunFigures(
+        name=folder.resolve().name,
+        folder=folder,
+        head=head,
+        suite=suite,
+        domain=domain,
+        rows=rows,
+        failed=failed,
+        series=suite.series(rows, domain) if rows else (),
+        pooled=pooled,
+        scatters=suite.scatters(rows, domain) if rows else (),
+        absent=absent,
+        planned=len((folder / "plan.jsonl").read_text(encoding="utf-8").splitlines()),
+    )
+
+
+def compare(runs: Sequence[RunFigures]) -> list[Line]:
+    """The table of one run or of several side by side.
+
+    Raises:
+        InvalidInputError: if they are not of one suite and one domain.
+    """
+    kinds = sorted({f"{run.head['suite']} of {run.domain.name}" for run in runs})
+    if len(kinds) != 1:
+        raise InvalidInputError(f"runs of one suite and one domain stand side by side; got {', '.join(kinds)}.")
+    found = [{(s.metric, s.variant): s for s in run.series} for run in runs]
+    names = dict.fromkeys((s.metric, s.variant) for run in runs for s in run.series)
+    lines = []
+    for metric, variant in names:
+        each = [run.get((metric, variant)) for run in found]
+        known = next(s for s in each if s is not None)
+        estimates = tuple(None if s is None else mean_of(s.values, _groups(s.values)) for s in each)
+        lines.append(Line(metric, known.unit, known.higher_is_better, variant, estimates, _differences(each)))
+    for metric, variant in dict.fromkeys(key for run in runs for key in run.pooled):
+        got = [run.pooled.get((metric, variant)) for run in runs]
+        unit, up, _ = next(g for g in got if g is not None)
+        none = (None,) * (len(runs) - 1)
+        lines.append(Line(metric, unit, up, variant, tuple(g and g[2] for g in got), none))
+    order = list(dict.fromkeys(line.metric for line in lines))
+    return sorted(lines, key=lambda line: order.index(line.metric))
+
+
+def curve(series: Series) -> list[Estimate]:
+    """Mean over the rows for each step of the horizon, with its interval."""
+    points = []
+    for step in range(max(len(steps) for steps in series.steps.values())):
+        there = {key: steps[step] for key, steps in series.steps.items() if step < len(steps)}
+        values = {key: value for key, value in there.items() if value is not None}
+        points.append(mean_of(values, _groups(values)))
+    return points
+
+
+def ranked_rows(run: RunFigures) -> list[tuple[Row, float]]:
+    """Rows from best to worst, with the figure that says so."""
+    series = next(s for s in run.series if s.metric == run.suite.ranking and s.variant == MODEL)
+    by_key = {(row["episode"], row["start"], row["seed"]): row for row in run.rows}
+    order = sorted(series.values.items(), key=lambda item: item[1], reverse=series.higher_is_better)
+    return [(by_key[key], value) for key, value in order]
+
+
+def _groups(values: Mapping[RowKey, Any]) -> dict[RowKey, int]:
+    return {key: key[0] for key in values}
+
+
+def _differences(each: Sequence[Series | None]) -> tuple[Estimate | None, ...]:
+    first, *others = each
+    found: list[Estimate | None] = []
+    for other in others:
+        if first is None or other is None:
+            found.append(None)
+            continue
+        values = {key: other.values[key] - first.values[key] for key in other.values if key in first.values}
+        found.append(mean_of(values, _groups(values)) if values else None)
+    return tuple(found)

@@ -1,0 +1,81 @@
+"""The videos of a report: what happened beside what was imagined, of the best, the median and the worst row."""
+
+import base64
+import io
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cosmos_robot.benchmarks.report_figures import RunFigures, ranked_rows
+from cosmos_robot.benchmarks.run_execution import read_prediction
+from cosmos_robot.datasets.video import write_video
+from cosmos_robot.types import Frames
+
+_WIDTH = 192
+"""Pixels of one of the three pictures at least; whole factors without smoothing, to see what a model got wrong."""
+
+_FPS = 5.0
+
+
+@dataclass(frozen=True)
+class ShownVideo:
+    """A video of three pictures side by side: what happened, what was imagined, and where they differ.
+
+    Attributes:
+        title: which row, and its figure.
+        video: data URI of an mp4.
+        poster: data URI of its middle frame.
+    """
+
+    title: str
+    video: str
+    poster: str
+
+
+def shown_videos(run: RunFigures) -> tuple[list[ShownVideo], str | None]:
+    """The videos of a run, or why there are none."""
+    if not run.rows:
+        return [], "no row is finished."
+    ranked = [(row, value) for row, value in ranked_rows(run) if read_prediction(run.folder, row["row"]) is not None]
+    if not ranked:
+        return [], "the run kept no predictions (--keep-predictions)."
+    found = []
+    for name, place in (("best", 0), ("median", (len(ranked) - 1) // 2), ("worst", len(ranked) - 1)):
+        row, value = ranked[place]
+        kept = read_prediction(run.folder, row["row"])
+        if kept is None or "imagined" not in kept:
+            return [], "this suite imagines no frames."
+        title = f"{name}: {run.suite.ranking} {value:.4g}, episode {row['episode']}, from frame {row['start']}"
+        found.append(_shown(title, side_by_side(kept["true"], kept["imagined"])))
+    return found, None
+
+
+def side_by_side(truth: Frames, imagined: Frames) -> Frames:
+    """What happened, what was imagined, and twice their difference as darkness: `[N, H, 3 W + gaps, 3]`."""
+    apart = np.abs(truth.astype(np.int16) - imagined).max(axis=-1, keepdims=True)
+    difference = np.repeat(255 - np.clip(2 * apart, 0, 255), 3, axis=-1).astype(np.uint8)
+    factor = max(1, -(-_WIDTH // truth.shape[2]))
+    large = [clip.repeat(factor, axis=1).repeat(factor, axis=2) for clip in (truth, imagined, difference)]
+    gap = np.full((*large[0].shape[:2], 8, 3), 255, np.uint8)
+    frames = np.concatenate([large[0], gap, large[1], gap, large[2]], axis=2)
+    height, width = frames.shape[1] // 2 * 2, frames.shape[2] // 2 * 2  # what h264 takes
+    cut: Frames = frames[:, :height, :width]
+    return cut
+
+
+def _shown(title: str, frames: Frames) -> ShownVideo:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.mp4"
+        write_video(path, frames, _FPS)
+        video = path.read_bytes()
+    picture = io.BytesIO()
+    Image.fromarray(frames[len(frames) // 2]).save(picture, "jpeg", quality=80)
+    return ShownVideo(title, _uri("video/mp4", video), _uri("image/jpeg", picture.getvalue()))
+
+
+def _uri(kind: str, data: bytes | Sequence[int]) -> str:
+    return f"data:{kind};base64,{base64.b64encode(bytes(data)).decode()}"
