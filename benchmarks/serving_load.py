@@ -184,11 +184,11 @@ def _body(mode: str, seed: int) -> dict[str, Any]:
 
 
 def _serve(folder: Path, batch_size: int) -> None:
-    from cosmos_robot.cli.serve import run_server
+    from cosmos_robot.serving.run_server import run_server
     from cosmos_robot.serving.settings import Batching, ServerSettings
 
     settings = ServerSettings(data=folder / "data", port=0, batching=Batching(size=batch_size))
-    run_server(settings, PacedModel())
+    run_server(settings, PacedModel(), say=lambda line: print(line, flush=True))
 
 
 def main(

@@ -1,10 +1,9 @@
 """`cosmos-robot serve`: a world model behind the hosted interfaces."""
 
 import importlib
-import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,9 +17,6 @@ from cosmos_robot.cli.settings import (
 )
 from cosmos_robot.errors import MissingDependencyError
 from cosmos_robot.safety.checker import SafetyChoice
-
-if TYPE_CHECKING:
-    from cosmos_robot.serving.settings import ServerSettings
 
 PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "httpcore", "prometheus_client")
 
@@ -71,6 +67,7 @@ def serve(
     """
     _require_packages()
     from cosmos_robot.cli.model_choice import ModelChoice
+    from cosmos_robot.serving.run_server import run_server
     from cosmos_robot.serving.settings import Batching, Limits, ServerSettings
 
     settings = ServerSettings(
@@ -102,45 +99,7 @@ def serve(
         reasoner_key_env=reasoner_key_env,
         safety=safety,
     )
-    run_server(settings, choice.load())
-
-
-def run_server(settings: "ServerSettings", world_model: Any) -> None:
-    """Serve until a signal comes: SIGTERM and Ctrl-C end what is being answered, and then the server.
-
-    Args:
-        settings: of the server.
-        world_model: what answers.
-    """
-    import uvicorn
-
-    from cosmos_robot.serving.app import create_app
-
-    class SpeakingServer(uvicorn.Server):
-        """Says where it listens once it does."""
-
-        async def startup(self, sockets: Any = None) -> None:
-            await super().startup(sockets)
-            for listening in (socket for server in self.servers for socket in server.sockets):
-                address, port = listening.getsockname()[:2]
-                shown = f"[{address}]" if ":" in address else address
-                typer.echo(f"serving {settings.shown_checkpoint} at http://{shown}:{port}")
-
-    _log_whole()
-    app = create_app(settings, world_model)
-    config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, log_level="warning", access_log=False, server_header=False
-    )
-    SpeakingServer(config).run()
-
-
-def _log_whole() -> None:
-    """Log what the server has to say with tracebacks, which clients never see."""
-    log = logging.getLogger("cosmos_robot.serving")
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.addHandler(handler)
-    log.propagate = False
+    run_server(settings, choice.load(), say=typer.echo)
 
 
 def _require_packages() -> None:
