@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cosmos_robot.cli.bench_golden import golden
 from cosmos_robot.cli.bench_runs import forward_dynamics, inverse_dynamics, policy, run
 from cosmos_robot.cli.settings import CheckpointOption, DeviceOption, DtypeOption
 from cosmos_robot.errors import InvalidInputError, MissingDependencyError
@@ -26,6 +27,7 @@ bench_app = typer.Typer(
 bench_app.command("forward-dynamics")(forward_dynamics)
 bench_app.command("inverse-dynamics")(inverse_dynamics)
 bench_app.command("policy")(policy)
+bench_app.command("golden")(golden)
 bench_app.command("run")(run)
 
 StepsOption = Annotated[int | None, typer.Option(min=1, help="Denoising steps.", show_default="the checkpoint's")]

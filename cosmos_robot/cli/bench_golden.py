@@ -1,0 +1,85 @@
+"""`cosmos-robot bench golden`: the published samples, held against the figures that they say they must reach."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cosmos_robot.cli.settings import CheckpointOption, DeviceOption, DtypeOption
+from cosmos_robot.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from cosmos_robot.benchmarks.golden_gates import Gate
+    from cosmos_robot.cli.samples import Sample
+
+SOME_FAILED = 1
+
+
+def golden(
+    *,
+    samples: Annotated[Path, typer.Argument(help="Samples with golden_psnr_min or golden_mse_max in their extra.")],
+    out: Annotated[Path, typer.Option(help="Folder for the samples' folders.")] = Path("outputs/bench/golden"),
+    checkpoint: CheckpointOption = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+) -> None:
+    """Generate published samples and hold what was written against the golden figures in them.
+
+    Forward dynamics: PSNR against the video that the first frame is of. Inverse dynamics and policy: mean square error
+    against the recorded actions of action_path, in model space. What is generated already is not generated again.
+
+    Exit status: 0; 1 if a gate is not reached; 2 if the input cannot be used.
+    """
+    from cosmos_robot.benchmarks.golden_gates import gates_of
+    from cosmos_robot.cli.model_choice import ModelChoice
+    from cosmos_robot.cli.runner import Job, generate
+    from cosmos_robot.cli.sample_files import read_samples
+    from cosmos_robot.cli.samples import Sample
+
+    held = [s for s in read_samples(samples) if isinstance(s, Sample) and gates_of(s.extra)]
+    if not held:
+        raise InvalidInputError(f"no sample of {samples} has golden_psnr_min or golden_mse_max in its extra.")
+    jobs = [Job(sample, out / sample.name) for sample in held]
+    results = generate(jobs, ModelChoice(checkpoint, device, dtype))
+    table = Table("sample", "gate", "wanted", "measured", "", box=None, pad_edge=False)
+    passed = True
+    for sample, result in zip(held, results, strict=True):
+        if result.error is not None:
+            table.add_row(sample.name, "", "", str(result.error), "failed")
+            passed = False
+            continue
+        for gate in _gates(sample, result.job.folder, checkpoint):
+            told = "reached" if gate.passed else "not reached"
+            table.add_row(gate.name, gate.figure, f"{gate.wanted:g}", f"{gate.measured:.4g}", told)
+            passed = passed and gate.passed
+    Console().print(table)
+    if not passed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _gates(sample: "Sample", folder: Path, checkpoint: str | None) -> "list[Gate]":
+    import numpy as np
+
+    from cosmos_robot.benchmarks.golden_gates import MSE_KEY, PSNR_KEY, gates_of, mse_gate, psnr_gate
+    from cosmos_robot.cli.outputs import ACTIONS, VISION
+    from cosmos_robot.datasets.action_files import read_actions
+    from cosmos_robot.datasets.video import read_video
+    from cosmos_robot.domains.registry import get_domain
+    from cosmos_robot.envs.output_canvas import canvas_rule, fit
+
+    found, wanted = [], gates_of(sample.extra)
+    if PSNR_KEY in wanted and (folder / VISION).is_file():
+        frames, _ = read_video(folder / VISION)
+        truth, _ = read_video(sample.vision_path, max_frames=len(frames))
+        if truth.shape[1:] != frames.shape[1:]:
+            canvas = canvas_rule(checkpoint, get_domain(sample.domain_name), sample.tier)[0](*truth.shape[1:3])
+            truth = np.stack([fit(frame, canvas) for frame in truth])
+        found.append(psnr_gate(sample.name, wanted[PSNR_KEY], frames, truth))
+    if MSE_KEY in wanted:
+        if sample.action_path is None or sample.action_space != "model":
+            raise InvalidInputError(f"{sample.name}: {MSE_KEY} needs recorded actions (action_path) in model space.")
+        answered, recorded = read_actions(folder / ACTIONS), read_actions(Path(sample.action_path))
+        found.append(mse_gate(sample.name, wanted[MSE_KEY], answered, recorded))
+    return found
