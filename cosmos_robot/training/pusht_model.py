@@ -128,7 +128,7 @@ class PushTTraining:
             native_canvas=CANVAS,
             max_action_chunk_size=CHUNK,
             domain_ids=(4,),
-            num_steps=10,
+            num_steps=4,
             guidance=1.0,
             shift=5.0,
             fps=10.0,
