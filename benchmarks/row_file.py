@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cosmos_robot.datasets.atomic_file import replaced_when_complete
 from cosmos_robot.errors import InvalidInputError
 
 
@@ -30,7 +31,8 @@ class RowFile:
                 raise InvalidInputError(
                     f"{folder} holds rows of a run with other settings ({', '.join(changed)}); choose another folder."
                 )
-        head.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+        with replaced_when_complete(head) as temporary:
+            temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
         self._drop_torn_line()
 
     def read(self) -> list[dict[str, Any]]:
