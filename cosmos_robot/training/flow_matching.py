@@ -35,6 +35,7 @@ class FlowMatching:
         moving_threshold: mean absolute difference over channels (of unit variance) from which a cell counts as moved.
         action_weight: of the action loss beside the vision loss.
         state_weight: of the error of the states that are read, where windows have states.
+        channel_weights: of the latent channels, of mean 1: how much each of them shows in the pixels; () for all alike.
     """
 
     shift: float = 5.0
@@ -44,6 +45,7 @@ class FlowMatching:
     moving_threshold: float = 0.2
     action_weight: float = 10.0
     state_weight: float = 2.0
+    channel_weights: tuple[float, ...] = ()
 
     def draw_sigmas(self, rng: np.random.Generator, count: int) -> Tensor:
         """Draw noise levels in 0..1: float32 `[count]`."""
@@ -56,11 +58,14 @@ class FlowMatching:
         return torch.from_numpy(levels.astype(np.float32))
 
     def cell_weights(self, latents_BCTHW: Tensor) -> Tensor:
-        """Weights `[B, 1, T, H, W]` of mean 1 that stress cells which differ from the first frame."""
+        """Weights `[B, C or 1, T, H, W]` of mean 1: of cells that differ from the first frame, and of the channels."""
         difference = (latents_BCTHW - latents_BCTHW[:, :, :1]).abs().mean(1, keepdim=True)
         moved = (difference > self.moving_threshold).any(dim=2, keepdim=True).float()
         weights = (1.0 + self.moving_weight * moved).expand(-1, -1, latents_BCTHW.shape[2], -1, -1)
-        return weights / weights.mean()
+        weights = weights / weights.mean()
+        if self.channel_weights:
+            weights = weights * weights.new_tensor(self.channel_weights).view(1, -1, 1, 1, 1)
+        return weights
 
 
 @dataclass(frozen=True, eq=False)

@@ -120,7 +120,9 @@ class PostTrainer:
         self.understanding = UnderstandingTower(transformer)
         self.tower = TrainingTower(transformer, self.reading, compiled=config.compile)
         self.step, self.elapsed = 0, 0.0
-        self._by_prompt = [np.flatnonzero(windows.prompt_ids == i) for i in range(len(windows.prompts))]
+        self._by_prompt = _rows_of(windows.prompt_ids, len(windows.prompts))
+        goals = windows.prompt_ids if windows.goal_ids is None else windows.goal_ids
+        self._by_goal = _rows_of(goals, len(windows.prompts))
         self._resume()
 
     def run(self) -> None:
@@ -180,13 +182,13 @@ class PostTrainer:
     def _losses(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         config, total, losses = self.config, torch.zeros((), device=self.transformer.device), {}
         known: dict[tuple[int, ...], PromptKeys] = {}
-        prompts = draw_prompts(self._by_prompt, config.prompts, rng)
+        prompts = draw_prompts(self._by_prompt, self._by_goal, config.prompts, rng)
         due = [share for share in config.modes if self.step % share.every == 0]
         items = sum(share.items for share in config.modes)
         with torch.autocast(self.transformer.device.type, dtype=torch.bfloat16, enabled=config.autocast):
             for share in due:
                 batch = self._draw(share, prompts, rng, known)
-                found = mode_loss(self.tower, batch, config.objective, rng)
+                found = mode_loss(self.tower, batch, self._objective(share), rng)
                 for name, value, weight in (
                     ("vision", found.vision, 1.0),
                     ("action", found.action, config.objective.action_weight),
@@ -204,7 +206,8 @@ class PostTrainer:
         rng: np.random.Generator,
         known: dict[tuple[int, ...], PromptKeys],
     ) -> ModeBatch:
-        rows, told = draw_windows(share, prompts, self._by_prompt, rng)
+        by_prompt = self._by_goal if share.mode == "policy" else self._by_prompt
+        rows, told = draw_windows(share, prompts, by_prompt, rng)
         tokens = [self.text(share.mode, self.windows.prompts[i] if i >= 0 else "") for i in told]
         order = sorted(range(share.items), key=lambda i: (len(tokens[i]), tokens[i]))
         rows = rows[order]
@@ -231,6 +234,12 @@ class PostTrainer:
             fps=self.fps,
             states=None if known_states is None else torch.from_numpy(known_states[rows]).to(device),
         )
+
+    def _objective(self, share: ModeShare) -> FlowMatching:
+        objective = self.config.objective
+        if share.pure_noise_share is None:
+            return objective
+        return replace(objective, pure_noise_share=share.pure_noise_share)
 
     def _log(self, history: list[dict[str, float]]) -> None:
         names = dict.fromkeys(name for entry in history for name in entry)
@@ -281,6 +290,10 @@ def _state_reading(transformer: Any, windows: LatentWindows) -> StateReading | N
     config = transformer.config
     reading = StateReading(config.hidden_size, windows.states.shape[-1], config.num_hidden_layers)
     return reading.to(transformer.device)
+
+
+def _rows_of(prompt_ids: NDArray[np.int64], prompts: int) -> list[NDArray[np.intp]]:
+    return [np.flatnonzero(prompt_ids == i) for i in range(prompts)]
 
 
 def _is_generation_matrix(name: str, parameter: Tensor) -> bool:

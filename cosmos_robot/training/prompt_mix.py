@@ -1,6 +1,6 @@
 """Which windows are told what happens in them, and in which words of the checkpoint's prompt form."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,20 +22,30 @@ class ModeShare:
         items: windows in a batch of it.
         every: it has a batch in every so many optimiser steps.
         told: share of its batches that carry prompts; the others have the empty one.
+        pure_noise_share: of its items; None takes the objective's. What follows from a first frame and actions has one
+            answer: the more often nothing but they say what comes, the better a single denoising step gives it.
     """
 
     mode: TrainingMode
     items: int
     every: int = 1
     told: float = 0.9
+    pure_noise_share: float | None = None
 
 
-def draw_prompts(by_prompt: Sequence[NDArray[np.intp]], count: int, rng: np.random.Generator) -> NDArray[np.intp]:
+def draw_prompts(
+    by_prompt: Sequence[NDArray[np.intp]],
+    by_goal: Sequence[NDArray[np.intp]],
+    count: int,
+    rng: np.random.Generator,
+) -> NDArray[np.intp]:
     """Draw the numbers of `count` distinct prompts, rare ones more often than they are in the data.
 
-    All modes of a step share them, because the understanding tower runs once over each distinct prompt.
+    All modes of a step share them, because the understanding tower runs once over each distinct prompt; so each is one
+    that some windows show and some windows lead to.
     """
-    sizes = np.array([len(rows) for rows in by_prompt], dtype=np.float64) ** 0.75
+    fewest = [min(len(shown), len(sought)) for shown, sought in zip(by_prompt, by_goal, strict=True)]
+    sizes = np.array(fewest, dtype=np.float64) ** 0.75
     wanted = min(count, int((sizes > 0).sum()))
     return rng.choice(len(by_prompt), size=wanted, replace=False, p=sizes / sizes.sum())
 
@@ -73,12 +83,14 @@ class TextEncoder:
         domain: whose view point and frame rate the captions carry.
         canvas: height and width in pixels.
         chunk: actions of a window.
+        captions: what the video modes, which are asked for a scene and not for an act, are told in place of a prompt.
     """
 
     tokenizer: Any
     domain: Domain
     canvas: tuple[int, int]
     chunk: int
+    captions: Mapping[str, str] = field(default_factory=dict)
     _seen: dict[tuple[TrainingMode, str], tuple[int, ...]] = field(default_factory=dict)
 
     def __call__(self, mode: TrainingMode, description: str) -> tuple[int, ...]:
@@ -94,7 +106,8 @@ class TextEncoder:
         """The finished prompt: the JSON caption of the action modes, or the sentences of the video modes."""
         height, width = self.canvas
         if mode in ("image2video", "text2video"):
-            return video_prompt(description, frames=self.chunk + 1, fps=self.domain.fps, canvas=self.canvas)
+            caption = self.captions.get(description, description)
+            return video_prompt(caption, frames=self.chunk + 1, fps=self.domain.fps, canvas=self.canvas)
         return action_caption(
             description,
             view_sentence=self.domain.view_sentence(),

@@ -3,10 +3,15 @@
 recordings -> autoencoder -> cached windows -> transformer -> (decoder polished on the fixed encoder) -> checkpoint
 """
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoTokenizer
 
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.registry import get_domain
@@ -14,10 +19,11 @@ from cosmos_robot.engine.checkpoint import CheckpointFacts
 from cosmos_robot.engine.prompt import VIDEO_SYSTEM_PROMPT
 from cosmos_robot.training.autoencoder import AutoencoderTraining, train_autoencoder
 from cosmos_robot.training.flow_matching import FlowMatching
+from cosmos_robot.training.latent_sensitivity import channel_weights
 from cosmos_robot.training.post_training import PostTrainer, PostTraining
 from cosmos_robot.training.prompt_mix import ModeShare, TextEncoder
-from cosmos_robot.training.pusht_clips import ClipSource
-from cosmos_robot.training.pusht_prompts import all_prompts
+from cosmos_robot.training.pusht_clips import ClipSource, to_pixels
+from cosmos_robot.training.pusht_prompts import all_prompts, captions
 from cosmos_robot.training.pusht_recording import FRAME_SIZE, HELD_OUT_SEED, RecordingConfig, record
 from cosmos_robot.training.pusht_windows import CHUNK, WindowConfig, cache_windows
 from cosmos_robot.training.run_folder import RunFolder
@@ -56,6 +62,11 @@ class PushTFolders:
         return self.root / "windows"
 
     @property
+    def channel_weights(self) -> Path:
+        """What each latent channel weighs."""
+        return self.windows / "channel_weights.json"
+
+    @property
     def transformer(self) -> Path:
         """State and metrics of the transformer."""
         return self.root / "transformer"
@@ -86,9 +97,11 @@ class PushTTraining:
         decoder: how the decoder is polished.
         facts: sampling defaults of the finished checkpoint.
         dtype: of the saved weights, by torch's name.
+        start: checkpoint whose autoencoder, tokenizer and transformer the training goes on from; None begins from
+            nothing.
     """
 
-    recordings: RecordingConfig = field(default_factory=lambda: RecordingConfig(episodes=4_000))
+    recordings: RecordingConfig = field(default_factory=lambda: RecordingConfig(episodes=7_000))
     held_out: RecordingConfig = field(default_factory=lambda: RecordingConfig(episodes=128, first_seed=HELD_OUT_SEED))
     clip_episodes: int = 1_200
     autoencoder: AutoencoderTraining = field(
@@ -100,13 +113,15 @@ class PushTTraining:
     form: TransformerForm = field(default_factory=lambda: TransformerForm(latent_patch_size=2))
     transformer: PostTraining = field(
         default_factory=lambda: PostTraining(
-            budget=Budget(seconds=5_700.0),
-            learning_rate=LearningRate(peak=1e-3, warmup_steps=150, decay_from=0.55),
+            budget=Budget(seconds=11_400.0),
+            learning_rate=LearningRate(peak=1e-3, warmup_steps=150, decay_from=0.5),
             muon_rate=0.02,
             modes=(
-                ModeShare("forward_dynamics", 32, told=0.25),
-                ModeShare("policy", 32, every=4),
-                ModeShare("inverse_dynamics", 32, every=8, told=0.2),
+                ModeShare("forward_dynamics", 32, told=0.25, pure_noise_share=0.8),
+                ModeShare("policy", 32, every=2),
+                ModeShare("image2video", 32, every=8),
+                ModeShare("text2video", 32, every=8),
+                ModeShare("inverse_dynamics", 32, every=16, told=0.2, pure_noise_share=0.8),
             ),
             prompts=1,
             objective=FlowMatching(pure_noise_share=0.25),
@@ -135,6 +150,7 @@ class PushTTraining:
         )
     )
     dtype: str = "bfloat16"
+    start: Path | None = None
 
 
 def make_weights(
@@ -153,10 +169,12 @@ def make_weights(
         check: called with the averaged transformer now and then; what it returns goes into the metrics.
     """
     record_episodes(folders, settings, workers)
-    make_autoencoder(folders, settings)
+    if settings.start is None:
+        make_autoencoder(folders, settings)
     make_windows(folders, settings)
     make_transformer(folders, settings, check)
-    polish_decoder(folders, settings)
+    if settings.start is None:
+        polish_decoder(folders, settings)
     make_checkpoint(folders, settings)
     return folders.checkpoint
 
@@ -174,8 +192,12 @@ def make_autoencoder(folders: PushTFolders, settings: PushTTraining) -> None:
 
 
 def make_windows(folders: PushTFolders, settings: PushTTraining) -> None:
-    """Cache the latents of the training windows."""
-    cache_windows(load_autoencoder(folders.autoencoder), folders.recordings, folders.windows, settings.windows)
+    """Cache the latents of the training windows, and what each of their channels weighs."""
+    vae = load_autoencoder(settings.start or folders.autoencoder)
+    cache_windows(vae, folders.recordings, folders.windows, settings.windows)
+    if not folders.channel_weights.is_file():
+        clips = ClipSource.read(folders.recordings, 8).draw(np.random.default_rng(0), 8, CHUNK + 1)
+        folders.channel_weights.write_text(json.dumps(channel_weights(vae, to_pixels(clips))))
 
 
 def make_transformer(
@@ -195,11 +217,9 @@ def polish_decoder(folders: PushTFolders, settings: PushTTraining) -> None:
 
 def make_checkpoint(folders: PushTFolders, settings: PushTTraining) -> None:
     """Write the finished checkpoint from the averaged transformer and the newest decoder."""
-    import torch
-
     dtype = getattr(torch, settings.dtype)
-    polished = (folders.decoder / "vae").is_dir()
-    vae = load_autoencoder(folders.decoder if polished else folders.autoencoder)
+    made = [f for f in (folders.decoder, folders.autoencoder) if (f / "vae").is_dir()]
+    vae = load_autoencoder(settings.start or made[0])
     trainer = pusht_trainer(folders, settings)
     with trainer.ema.applied(trainer.transformer):
         save_checkpoint(
@@ -217,30 +237,44 @@ def pusht_trainer(
 ) -> PostTrainer:
     """The transformer's trainer, at the state that it was saved in."""
     domain = get_domain("pusht")
-    text = pusht_text(domain)
+    text = pusht_text(domain, settings.start)
+    objective = replace(
+        settings.transformer.objective, channel_weights=tuple(json.loads(folders.channel_weights.read_text()))
+    )
     return PostTrainer(
         RunFolder(folders.transformer),
-        build_transformer(settings.form, vocab_size=len(text.tokenizer)),
+        _transformer(settings, len(text.tokenizer)),
         text,
         LatentWindows.load_folder(folders.windows),
         domain_id=domain.domain_id,
         fps=domain.fps,
-        config=settings.transformer,
+        config=replace(settings.transformer, objective=objective),
         check=check,
     )
 
 
-def pusht_text(domain: Domain) -> TextEncoder:
-    """A tokenizer trained on every prompt that training uses, and the prompt forms around it."""
-    bare = TextEncoder(None, domain, CANVAS, CHUNK)
+def _transformer(settings: PushTTraining, vocab_size: int) -> Any:
+    if settings.start is None:
+        return build_transformer(settings.form, vocab_size=vocab_size)
+    from diffusers import Cosmos3OmniTransformer
+
+    return Cosmos3OmniTransformer.from_pretrained(settings.start / "transformer", dtype=torch.float32)
+
+
+def pusht_text(domain: Domain, start: Path | None = None) -> TextEncoder:
+    """A tokenizer trained on every prompt that training uses, or a checkpoint's, and the prompt forms around it."""
+    if start is not None:
+        tokenizer = AutoTokenizer.from_pretrained(start / "text_tokenizer", local_files_only=True)
+        return TextEncoder(tokenizer, domain, CANVAS, CHUNK, captions())
+    bare = TextEncoder(None, domain, CANVAS, CHUNK, captions())
     prompts = ("", *all_prompts())
     corpus = [bare.text(mode, prompt) for mode in ("policy", "text2video") for prompt in prompts]
     tokenizer = train_tokenizer([*corpus, VIDEO_SYSTEM_PROMPT, "system\nuser\nassistant\n"])
-    return TextEncoder(tokenizer, domain, CANVAS, CHUNK)
+    return TextEncoder(tokenizer, domain, CANVAS, CHUNK, captions())
 
 
 def load_autoencoder(folder: Path) -> Any:
     """The averaged autoencoder that a training left in `folder`."""
     from diffusers import AutoencoderKLWan
 
-    return AutoencoderKLWan.from_pretrained(folder / "vae")
+    return AutoencoderKLWan.from_pretrained(folder / "vae", dtype=torch.float32)

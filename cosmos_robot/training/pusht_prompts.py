@@ -78,6 +78,19 @@ def all_prompts() -> tuple[str, ...]:
     return (*prompts, *_HOLD)
 
 
+def captions() -> dict[str, str]:
+    """For the plain wording of each prompt the caption of a video in which that happens."""
+    said = {push_prompt(name): push_caption(name) for name in DIRECTIONS}
+    said |= {_MOVE[0].format(name): f"the pusher moves to the {name}" for name in DIRECTIONS}
+    said |= {_TURN[0].format(way): f"the pusher turns the T {way}" for way in ("clockwise", "counterclockwise")}
+    return said | {_HOLD[0]: "the pusher holds still"}
+
+
+def push_caption(direction: str) -> str:
+    """The caption of a video in which the T is pushed towards one of `DIRECTIONS`."""
+    return f"the pusher pushes the T to the {direction}"
+
+
 def push_prompt(direction: str) -> str:
     """The plain wording of a push towards one of `DIRECTIONS`."""
     return _PUSH[0].format(direction)

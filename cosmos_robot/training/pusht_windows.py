@@ -30,8 +30,8 @@ class WindowConfig:
 
     Attributes:
         per_episode: windows of each episode, at random starts.
-        look_ahead: actions after the window that half of its prompts may speak of: so that "push the T to the left"
-            is also said where the pusher is still on its way.
+        look_ahead: most actions after the window that its goal may speak of, any number of them equally likely: so that
+            a policy is told "push the T to the left" also where the pusher is still on its way.
         quiet_share: share of the windows in which neither the T nor the pusher moves that is kept.
         seed: of the starts and the wordings, together with the episode's own.
         batch: windows encoded at once.
@@ -39,7 +39,7 @@ class WindowConfig:
     """
 
     per_episode: int = 16
-    look_ahead: int = 16
+    look_ahead: int = 32
     quiet_share: float = 0.4
     seed: int = 0
     batch: int = 8
@@ -67,7 +67,9 @@ def encode_windows(encode: LatentEncoder, episodes: list[PushTRecording], config
     """Cut and encode the windows of some episodes."""
     domain = get_domain("pusht")
     frames: list[NDArray[np.uint8]] = []
-    actions, prompts, states = [], [], []
+    actions, states = [], []
+    prompts: list[str] = []
+    goals: list[str] = []
     for episode in episodes:
         rng = np.random.default_rng([config.seed, episode.seed])
         for start in _starts(episode, rng, config):
@@ -75,16 +77,17 @@ def encode_windows(encode: LatentEncoder, episodes: list[PushTRecording], config
             frames.append(episode.frames[start : stop + 1])
             actions.append(domain.encode(episode.actions[start:stop]).values)
             states.append(_states(episode, start, stop + 1))
-            told = stop + (config.look_ahead if rng.random() < 0.5 else 0)
+            seen = stop + int(rng.integers(config.look_ahead + 1))
             wording = int(rng.choice(3, p=(0.6, 0.2, 0.2)))
-            prompts.append(
-                hindsight_prompt(episode.agent[start : told + 1], episode.block[start : told + 1], wording=wording)
-            )
-    distinct = tuple(dict.fromkeys(prompts))
+            for told, until in ((prompts, stop), (goals, seen)):
+                agent, block = episode.agent[start : until + 1], episode.block[start : until + 1]
+                told.append(hindsight_prompt(agent, block, wording=wording))
+    distinct = tuple(dict.fromkeys([*prompts, *goals]))
     return LatentWindows(
         latents=_encode(encode, frames, config.batch),
         actions=np.stack(actions),
         prompt_ids=np.array([distinct.index(prompt) for prompt in prompts]),
+        goal_ids=np.array([distinct.index(goal) for goal in goals]),
         prompts=distinct,
         states=np.stack(states),
     )

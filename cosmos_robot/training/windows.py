@@ -25,6 +25,8 @@ class LatentWindows:
         prompt_ids: int64 `[N]`: which of `prompts` tells what happens in the window.
         prompts: the distinct prompts.
         states: float32 `[N, A + 1, S]`, a simulator's states at the frames, about -1..1, or None where there is none.
+        goal_ids: int64 `[N]`: which of `prompts` tells where the window leads to, beyond its end too; what a policy is
+            told. None where that is what happens in it.
     """
 
     latents: NDArray[np.float16]
@@ -32,6 +34,7 @@ class LatentWindows:
     prompt_ids: NDArray[np.int64]
     prompts: tuple[str, ...]
     states: FloatArray | None = None
+    goal_ids: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.latents)
@@ -57,6 +60,7 @@ class LatentWindows:
                 prompt_ids=self.prompt_ids,
                 prompts=np.array(self.prompts),
                 **({} if self.states is None else {"states": self.states}),  # type: ignore[arg-type]  # not allow_pickle
+                **({} if self.goal_ids is None else {"goal_ids": self.goal_ids}),  # type: ignore[arg-type]
             )
         partial.rename(path)
 
@@ -70,6 +74,7 @@ class LatentWindows:
                 prompt_ids=arrays["prompt_ids"],
                 prompts=tuple(str(prompt) for prompt in arrays["prompts"]),
                 states=arrays.get("states"),
+                goal_ids=arrays.get("goal_ids"),
             )
 
     @classmethod
@@ -77,16 +82,19 @@ class LatentWindows:
         """Put shards together; their prompts are numbered anew."""
         prompts = tuple(dict.fromkeys(prompt for part in parts for prompt in part.prompts))
         number = {prompt: i for i, prompt in enumerate(prompts)}
-        ids = [np.array([number[p] for p in part.prompts], dtype=np.int64)[part.prompt_ids] for part in parts]
+        renumbered = [np.array([number[p] for p in part.prompts], dtype=np.int64) for part in parts]
+        ids = [new[part.prompt_ids] for new, part in zip(renumbered, parts, strict=True)]
+        goals = [new[p.goal_ids] for new, p in zip(renumbered, parts, strict=True) if p.goal_ids is not None]
         states = [part.states for part in parts if part.states is not None]
-        if len(states) not in (0, len(parts)):
-            raise InvalidInputError("either all cached windows have states or none has.")
+        if len(states) not in (0, len(parts)) or len(goals) not in (0, len(parts)):
+            raise InvalidInputError("either all cached windows have states (or goals) or none has.")
         return cls(
             latents=np.concatenate([part.latents for part in parts]),
             actions=np.concatenate([part.actions for part in parts]),
             prompt_ids=np.concatenate(ids),
             prompts=prompts,
             states=np.concatenate(states) if states else None,
+            goal_ids=np.concatenate(goals) if goals else None,
         )
 
     @classmethod
