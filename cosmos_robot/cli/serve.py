@@ -18,7 +18,7 @@ from cosmos_robot.cli.settings import (
 from cosmos_robot.errors import MissingDependencyError
 from cosmos_robot.safety.checker import SafetyChoice
 
-PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "httpcore", "prometheus_client")
+PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "httpcore", "prometheus_client", "cryptography")
 
 
 def serve(
@@ -31,10 +31,14 @@ def serve(
     ] = None,
     safety: Annotated[SafetyChoice, typer.Option(help="What looks at prompts and frames.")] = "off",
     allow_urls: Annotated[
-        bool, typer.Option("--allow-urls", help="Fetch media that requests name by URL, from public addresses.")
+        bool,
+        typer.Option(
+            "--allow-urls", help="Fetch media by URL and call webhooks that requests name, at public addresses."
+        ),
     ] = False,
     allow_host: Annotated[
-        list[str] | None, typer.Option(help="A name:port that may be fetched from although it is not public.")
+        list[str] | None,
+        typer.Option(help="A name:port that may be fetched from and called although it is not public."),
     ] = None,
     media_root: Annotated[
         Path | None, typer.Option(help="Folder with files that requests may name.", show_default="none")
@@ -55,20 +59,23 @@ def serve(
     batch_size: Annotated[int, typer.Option(help="Most of them at once; 1 is no batching.")] = 8,
     queue: Annotated[int, typer.Option(help="Jobs that may wait.")] = 256,
     keep_hours: Annotated[float, typer.Option(help="How long finished jobs are kept.")] = 24.0,
+    webhook_seconds: Annotated[float, typer.Option(help="Seconds for one attempt to deliver a webhook.")] = 15.0,
+    webhook_retries: Annotated[int, typer.Option(help="Attempts after the first.")] = 10,
+    webhook_backoff: Annotated[float, typer.Option(help="Seconds before the first of them, doubled each time.")] = 7.0,
     reasoner_url: ReasonerUrlOption = None,
     reasoner_model: ReasonerModelOption = None,
     reasoner_key_env: ReasonerKeyOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
 ) -> None:
-    """Serve a world model over HTTP, in the words of NVIDIA NIM, Baseten and fal.
+    """Serve a world model over HTTP, in the words of NVIDIA NIM, Baseten, fal and Pixazo.
 
     NIM_ALLOW_URL_INPUT=0 keeps URLs from NIM's endpoint; NIM_FT_CHECKPOINT names the checkpoint in its metadata.
     """
     _require_packages()
     from cosmos_robot.cli.model_choice import ModelChoice
     from cosmos_robot.serving.run_server import run_server
-    from cosmos_robot.serving.settings import Batching, Limits, ServerSettings
+    from cosmos_robot.serving.settings import Batching, Limits, ServerSettings, WebhookPolicy
 
     settings = ServerSettings(
         data=data,
@@ -89,6 +96,7 @@ def serve(
         keep_hours=keep_hours,
         limits=Limits(queued=queue),
         batching=Batching(batch_window, batch_size),
+        webhooks=WebhookPolicy(webhook_seconds, webhook_retries, webhook_backoff),
     )
     choice = ModelChoice(
         checkpoint,

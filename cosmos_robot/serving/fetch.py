@@ -3,9 +3,9 @@
 import ipaddress
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import httpcore
 
@@ -50,9 +50,9 @@ class Fetcher:
                 "this server takes no URLs; send the media as base64 or as a data URI, or start it with --allow-urls.",
             )
         deadline = time.monotonic() + self._seconds
-        with httpcore.ConnectionPool(network_backend=_CheckedBackend(self._hosts, field, deadline)) as pool:
+        with httpcore.ConnectionPool(network_backend=_CheckedBackend(self._hosts, field)) as pool:
             for _ in range(self._redirects + 1):
-                parts = _split(url, field)
+                parts = split_url(url, field)
                 try:
                     found, next_url = self._once(pool, url, parts.netloc, field=field, most=most, deadline=deadline)
                 except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
@@ -85,8 +85,8 @@ class Fetcher:
 class _CheckedBackend(httpcore.NetworkBackend):
     """Connects to addresses that it has checked."""
 
-    def __init__(self, hosts: frozenset[str], field: str, deadline: float) -> None:
-        self._hosts, self._field, self._deadline = hosts, field, deadline
+    def __init__(self, hosts: frozenset[str], field: str) -> None:
+        self._hosts, self._field = hosts, field
         self._inner = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -97,22 +97,38 @@ class _CheckedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise RequestError.of_field(self._field, f"the host {host!r} of the URL is not known.") from error
-        addresses = [str(row[4][0]) for row in found]
-        if f"{host}:{port}" not in self._hosts and not all(map(is_public, addresses)):
-            raise RequestError.of_field(
-                self._field, f"the host {host!r} of the URL is not at a public address, so nothing is fetched from it."
-            )
-        return self._inner.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+        address = checked_address(host, port, hosts=self._hosts, field=self._field)
+        return self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
 
     def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.NetworkStream:
         raise RequestError.of_field(self._field, "a URL names a host.")
 
     def sleep(self, seconds: float) -> None:
         self._inner.sleep(seconds)
+
+
+def checked_address(host: str, port: int, *, hosts: Collection[str], field: str) -> str:
+    """Resolve a name, once, and give an address of it to connect to.
+
+    Args:
+        host: name or address.
+        port: likewise.
+        hosts: `name:port` of hosts that need not be public.
+        field: of the request, for messages.
+
+    Raises:
+        RequestError: if it is not known, or one of its addresses is not public.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise RequestError.of_field(field, f"the host {host!r} of the URL is not known.") from error
+    addresses = [str(row[4][0]) for row in found]
+    if f"{host}:{port}" not in hosts and not all(map(is_public, addresses)):
+        raise RequestError.of_field(
+            field, f"the host {host!r} of the URL is not at a public address, so nothing is asked of it."
+        )
+    return addresses[0]
 
 
 def is_public(address: str) -> bool:
@@ -127,7 +143,12 @@ def is_public(address: str) -> bool:
     return found.is_global and not found.is_multicast
 
 
-def _split(url: str, field: str) -> Any:
+def split_url(url: str, field: str) -> SplitResult:
+    """Take a URL apart.
+
+    Raises:
+        RequestError: if it is malformed, or of a form that this server does not ask.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port

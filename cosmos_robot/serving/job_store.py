@@ -19,10 +19,12 @@ from cosmos_robot.serving.problems import Finding, Kind, Problem, RequestError
 MAX_ATTEMPTS = 3
 """How often a job is begun: one that ends the process each time must not do so for ever."""
 
-_METADATA = sql.MetaData()
-_JOBS = sql.Table(
+METADATA = sql.MetaData()
+"""Of every table of the database."""
+
+JOBS = sql.Table(
     "jobs",
-    _METADATA,
+    METADATA,
     sql.Column("sequence", sql.Integer, primary_key=True, autoincrement=True),
     sql.Column("id", sql.String(36), nullable=False, unique=True),
     sql.Column("interface", sql.String(32), nullable=False),
@@ -60,7 +62,7 @@ class JobStore:
         self._queued, self._retry_after = queued, retry_after
         self._accepting = threading.Lock()
         try:
-            _METADATA.create_all(self._engine)
+            METADATA.create_all(self._engine)
         except sql.exc.DBAPIError as error:
             shown = self._engine.url.render_as_string(hide_password=True)
             raise InvalidInputError(f"the database {shown} cannot be used: {error.orig}") from error
@@ -69,8 +71,17 @@ class JobStore:
         """Let the database go."""
         self._engine.dispose()
 
-    def accept(self, job: Job) -> None:
+    @property
+    def engine(self) -> Engine:
+        """The database."""
+        return self._engine
+
+    def accept(self, job: Job, beside: Sequence[sql.Insert] = ()) -> None:
         """Add a job to the queue.
+
+        Args:
+            job: that is added.
+            beside: what is written in the same transaction.
 
         Raises:
             RequestError: if the queue is full.
@@ -82,31 +93,33 @@ class JobStore:
                     f"the queue is full: {self._queued} jobs wait. Try again later.",
                     retry_after=self._retry_after,
                 )
-            connection.execute(sql.insert(_JOBS).values(**_values(job)))
+            connection.execute(sql.insert(JOBS).values(**_values(job)))
+            for statement in beside:
+                connection.execute(statement)
 
     def get(self, job_id: str) -> Job | None:
         """Find a job, or None."""
         with self._engine.connect() as connection:
-            row = connection.execute(sql.select(_JOBS).where(_JOBS.c.id == job_id)).first()
+            row = connection.execute(sql.select(JOBS).where(JOBS.c.id == job_id)).first()
         return None if row is None else _job(row)
 
     def newest(self, count: int) -> list[Job]:
         """The newest jobs, the newest first."""
         with self._engine.connect() as connection:
-            rows = connection.execute(sql.select(_JOBS).order_by(_JOBS.c.sequence.desc()).limit(count)).all()
+            rows = connection.execute(sql.select(JOBS).order_by(JOBS.c.sequence.desc()).limit(count)).all()
         return [_job(row) for row in rows]
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs stand where."""
         with self._engine.connect() as connection:
-            rows = connection.execute(sql.select(_JOBS.c.state, sql.func.count()).group_by(_JOBS.c.state)).all()
+            rows = connection.execute(sql.select(JOBS.c.state, sql.func.count()).group_by(JOBS.c.state)).all()
         found = {str(row[0]): int(row[1]) for row in rows}
         return {state: found.get(state, 0) for state in JobState}
 
     def position(self, job_id: str) -> int:
         """How many jobs wait in front of a waiting one."""
-        own = sql.select(_JOBS.c.sequence).where(_JOBS.c.id == job_id).scalar_subquery()
-        before = sql.and_(_JOBS.c.state == JobState.QUEUED, _JOBS.c.sequence < own)
+        own = sql.select(JOBS.c.sequence).where(JOBS.c.id == job_id).scalar_subquery()
+        before = sql.and_(JOBS.c.state == JobState.QUEUED, JOBS.c.sequence < own)
         with self._engine.connect() as connection:
             return int(connection.execute(sql.select(sql.func.count()).where(before)).scalar_one())
 
@@ -120,7 +133,7 @@ class JobStore:
         """Begin waiting jobs of one batch key, those that wait longest; they are then running."""
         claimed = []
         with self._engine.begin() as connection:
-            rows = connection.execute(_queued().where(_JOBS.c.batch_key == batch_key).limit(most)).all()
+            rows = connection.execute(_queued().where(JOBS.c.batch_key == batch_key).limit(most)).all()
             for row in rows:
                 changes = {"state": JobState.RUNNING, "started": time.time(), "attempts": row.attempts + 1}
                 if _change(connection, row.id, (JobState.QUEUED,), changes):
@@ -146,21 +159,21 @@ class JobStore:
 
     def open_jobs(self) -> list[Job]:
         """All jobs that have not ended, in their order."""
-        query = sql.select(_JOBS).where(_JOBS.c.state.in_(_OPEN)).order_by(_JOBS.c.sequence)
+        query = sql.select(JOBS).where(JOBS.c.state.in_(_OPEN)).order_by(JOBS.c.sequence)
         with self._engine.connect() as connection:
             return [_job(row) for row in connection.execute(query).all()]
 
     def ids(self) -> set[str]:
         """The ids of all jobs."""
         with self._engine.connect() as connection:
-            return set(connection.execute(sql.select(_JOBS.c.id)).scalars())
+            return set(connection.execute(sql.select(JOBS.c.id)).scalars())
 
     def forget(self, *, finished_before: float) -> list[str]:
         """Remove jobs that ended before a time; their ids."""
-        old = sql.and_(_JOBS.c.finished.is_not(None), _JOBS.c.finished < finished_before)
+        old = sql.and_(JOBS.c.finished.is_not(None), JOBS.c.finished < finished_before)
         with self._engine.begin() as connection:
-            ids = list(connection.execute(sql.select(_JOBS.c.id).where(old)).scalars())
-            connection.execute(sql.delete(_JOBS).where(_JOBS.c.id.in_(ids)))
+            ids = list(connection.execute(sql.select(JOBS.c.id).where(old)).scalars())
+            connection.execute(sql.delete(JOBS).where(JOBS.c.id.in_(ids)))
         return ids
 
     def _end(self, job_id: str, states: Sequence[JobState], state: JobState, more: dict[str, Any]) -> bool:
@@ -191,20 +204,20 @@ def _open(url: str) -> Engine:
 
 
 def _queued() -> Any:
-    return sql.select(_JOBS).where(_JOBS.c.state == JobState.QUEUED).order_by(_JOBS.c.sequence)
+    return sql.select(JOBS).where(JOBS.c.state == JobState.QUEUED).order_by(JOBS.c.sequence)
 
 
 def _count(connection: Connection, state: JobState) -> int:
-    return int(connection.execute(sql.select(sql.func.count()).where(_JOBS.c.state == state)).scalar_one())
+    return int(connection.execute(sql.select(sql.func.count()).where(JOBS.c.state == state)).scalar_one())
 
 
 def _change(connection: Connection, job_id: str, states: Sequence[JobState], values: dict[str, Any]) -> bool:
-    matching = sql.and_(_JOBS.c.id == job_id, _JOBS.c.state.in_(states))
-    return connection.execute(sql.update(_JOBS).where(matching).values(**values)).rowcount == 1
+    matching = sql.and_(JOBS.c.id == job_id, JOBS.c.state.in_(states))
+    return connection.execute(sql.update(JOBS).where(matching).values(**values)).rowcount == 1
 
 
 def _values(job: Job) -> dict[str, Any]:
-    values = {column.name: getattr(job, column.name) for column in _JOBS.columns if column.name != "sequence"}
+    values = {column.name: getattr(job, column.name) for column in JOBS.columns if column.name != "sequence"}
     values["problem"] = None if job.problem is None else _problem_row(job.problem)
     return values | {"options": dict(job.options), "notes": list(job.notes)}
 

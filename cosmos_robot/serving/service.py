@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +25,8 @@ from cosmos_robot.serving.problems import Kind, RequestError
 from cosmos_robot.serving.question import Question
 from cosmos_robot.serving.recovery import recover
 from cosmos_robot.serving.settings import ServerSettings
+from cosmos_robot.serving.webhook_signature import SigningKey
+from cosmos_robot.serving.webhook_store import Webhook, WebhookStore, insertion
 from cosmos_robot.serving.worker import Hooks, Worker
 
 _LOOK_SECONDS = 0.5
@@ -71,6 +73,9 @@ class Service:
         self.store = JobStore(
             settings.database or self.folder.database, queued=limits.queued, retry_after=limits.retry_after
         )
+        self.webhooks = WebhookStore(self.store.engine)
+        self.signing_key = SigningKey(settings.data / "webhook.key")
+        self._listeners: list[Callable[[], None]] = []
         self._watched: dict[str, Watch] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cleaner: asyncio.Task[None] | None = None
@@ -122,6 +127,8 @@ class Service:
         endpoint: str,
         attached: bool = False,
         options: Mapping[str, Any] | None = None,
+        job_id: str | None = None,
+        webhook: Webhook | None = None,
     ) -> Job:
         """Accept a question; once this returns, it will be answered, whatever happens to the process.
 
@@ -131,6 +138,8 @@ class Service:
             endpoint: what was asked of the interface.
             attached: whether a client waits for it on its connection.
             options: what the interface wants to remember.
+            job_id: that the client chose, which no job has yet; None makes one.
+            webhook: whom to tell of the job's end, or None.
 
         Raises:
             RequestError: if the queue is full, or the server is going down.
@@ -140,7 +149,7 @@ class Service:
         if not self.ready:
             raise RequestError(Kind.UNAVAILABLE, "the server is going down; ask again later.", retry_after=5)
         job = Job(
-            id=new_id(),
+            id=job_id or new_id(),
             interface=interface,
             endpoint=endpoint,
             mode=question.mode,
@@ -153,7 +162,7 @@ class Service:
         watch = self._watched[job.id] = Watch()
         watch.note("accepted")
         try:
-            await run_in_threadpool(self._accept, job, question)
+            await run_in_threadpool(self._accept, job, question, webhook)
         except BaseException:
             del self._watched[job.id]
             raise
@@ -240,6 +249,10 @@ class Service:
         """What is known of an open job beside its row."""
         return self._watched.setdefault(job_id, Watch())
 
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Have something called, on the event loop, whenever the state of a job has changed."""
+        self._listeners.append(listener)
+
     async def discard(self, job_id: str) -> None:
         """Remove the files of a job whose answer has been given."""
         await run_in_threadpool(self.folder.remove, [job_id])
@@ -252,12 +265,12 @@ class Service:
                 if prompt:
                     self.safety.check_prompt(prompt)
 
-    def _accept(self, job: Job, question: Question) -> None:
+    def _accept(self, job: Job, question: Question, webhook: Webhook | None) -> None:
         folder = self.folder.make_job(job.id)
         accepted = False
         try:
             question.write(folder)
-            self.store.accept(job)
+            self.store.accept(job, () if webhook is None else (insertion(job.id, webhook),))
             accepted = True
         finally:
             if not accepted:
@@ -270,6 +283,7 @@ class Service:
 
     def _forget(self) -> None:
         ids = self.store.forget(finished_before=time.time() - self.settings.keep_hours * 3600)
+        self.webhooks.forget()
         self.folder.remove(ids)
         for job_id in ids:
             self._watched.pop(job_id, None)
@@ -297,6 +311,8 @@ class Service:
         watch.note(state)
         watch.changed.set()
         watch.changed = asyncio.Event()
+        for listener in self._listeners:
+            listener()
 
     def _stepped(self, job_ids: Sequence[str], done: int, total: int) -> None:
         for job_id in job_ids:

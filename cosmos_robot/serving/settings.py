@@ -63,6 +63,29 @@ class Batching:
 
 
 @dataclass(frozen=True)
+class WebhookPolicy:
+    """How webhooks are delivered; by default as fal does, again ten times within two hours.
+
+    Attributes:
+        seconds: for one attempt.
+        retries: attempts after the first.
+        backoff: seconds before the first of them; each next pause is twice as long.
+        parallel: attempts at once.
+    """
+
+    seconds: float = 15.0
+    retries: int = 10
+    backoff: float = 7.0
+    parallel: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("seconds", "backoff", "parallel"):
+            require_positive(f"of webhooks, {name}", getattr(self, name))
+        if not 0 <= self.retries <= 30:
+            raise InvalidInputError(f"the retries of a webhook are from 0 to 30; got {self.retries}.")
+
+
+@dataclass(frozen=True)
 class ServerSettings:
     """How one server is set up.
 
@@ -75,8 +98,8 @@ class ServerSettings:
         api_keys: keys that are accepted; none on a loopback address needs none.
         allow_no_key: listen beyond loopback without a key.
         safety: which safety checker looks at prompts.
-        allow_urls: whether requests may name their media by URL.
-        url_hosts: hosts `name:port` that may be fetched from although they are not public.
+        allow_urls: whether requests may name their media by URL, and webhooks.
+        url_hosts: hosts `name:port` that may be fetched from, or called, although they are not public.
         nim_urls: whether NIM's endpoint takes them too (NIM_ALLOW_URL_INPUT).
         media_root: the one folder that requests may name files in (Baseten); None is none.
         strict: refuse what does not fit the checkpoint's native canvas and frame limit, instead of fitting it.
@@ -85,6 +108,7 @@ class ServerSettings:
         keep_hours: how long a finished job and its files are kept.
         limits: see `Limits`.
         batching: see `Batching`.
+        webhooks: see `WebhookPolicy`.
 
     Raises:
         InvalidInputError: if a value cannot be used, or the server would be open to others without a key.
@@ -108,6 +132,7 @@ class ServerSettings:
     keep_hours: float = 24.0
     limits: Limits = field(default_factory=Limits)
     batching: Batching = field(default_factory=Batching)
+    webhooks: WebhookPolicy = field(default_factory=WebhookPolicy)
 
     def __post_init__(self) -> None:
         if any(not key or not key.isascii() or not key.isprintable() or " " in key for key in self.api_keys):
