@@ -1,8 +1,7 @@
 """A policy behind a server that speaks openpi's protocol: msgpack over a websocket, with numpy arrays in it.
 
-Its own client package wants an older numpy than this library, so the few lines of its protocol are here: the server
-first sends its metadata; then each question is a map of arrays and words, each answer a map that has `actions`; an
-error comes as text. Arrays travel as maps with the keys `__ndarray__`, `data`, `dtype` and `shape`.
+The server first sends its metadata; then each question is a map of arrays and words, each answer a map that has
+`actions`; an error comes as text. How arrays travel is in `cosmos_robot.interface.openpi_wire`.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ import numpy as np
 
 from cosmos_robot.envs.policies import PolicyObservation
 from cosmos_robot.errors import InvalidInputError, MissingDependencyError, ServiceError
+from cosmos_robot.interface.openpi_wire import pack, require_msgpack, unpack
 from cosmos_robot.types import FloatArray
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class OpenPIPolicy:
         self._connection: ClientConnection | None = None
         self._open = ExitStack()
         self.metadata: Mapping[str, Any] = {}
-        _msgpack(), _websockets()
+        require_msgpack(), _websockets()
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +108,7 @@ class OpenPIPolicy:
         if isinstance(answer, str):
             self.close()
             raise ServiceError(f"the policy server at {self._url} failed: {answer.strip()[-300:]}")
-        return _map(unpack(answer), self._url)
+        return _map(answer, self._url)
 
     def _connected(self) -> "ClientConnection":
         if self._connection is None:
@@ -123,55 +123,19 @@ class OpenPIPolicy:
                 )
             )
             greeting = opened.recv(timeout=self._timeout)
-            self.metadata = _map(unpack(greeting), self._url) if isinstance(greeting, bytes) else {}
+            self.metadata = _map(greeting, self._url) if isinstance(greeting, bytes) else {}
             self._connection = opened
         return self._connection
 
 
-def pack(value: Any) -> bytes:
-    """Write plain data with numpy arrays in it as msgpack, in openpi's form."""
-    packed: bytes = _msgpack().packb(value, default=_write_array)
-    return packed
-
-
-def unpack(data: bytes) -> Any:
-    """Read what `pack`, or openpi's own code, wrote."""
-    return _msgpack().unpackb(data, object_hook=_read_array)
-
-
-def _write_array(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "OVc":
-        raise InvalidInputError(f"an array of {value.dtype} cannot be sent to a policy server.")
-    if isinstance(value, np.ndarray):
-        return {b"__ndarray__": True, b"data": value.tobytes(), b"dtype": value.dtype.str, b"shape": value.shape}
-    if isinstance(value, np.generic):
-        return {b"__npgeneric__": True, b"data": value.item(), b"dtype": value.dtype.str}
-    raise InvalidInputError(f"a {type(value).__name__} cannot be sent to a policy server.")
-
-
-def _read_array(found: dict[Any, Any]) -> Any:
-    """Read a map that stands for an array or a number; keys are bytes from openpi's own code, words from others."""
-    given = {key.decode() if isinstance(key, bytes) else key: value for key, value in found.items()}
-    if "__ndarray__" in given:
-        return np.ndarray(buffer=given["data"], dtype=np.dtype(given["dtype"]), shape=tuple(given["shape"]))
-    if "__npgeneric__" in given:
-        return np.dtype(given["dtype"]).type(given["data"])
-    return found
-
-
-def _map(value: Any, url: str) -> Mapping[str, Any]:
+def _map(message: bytes, url: str) -> Mapping[str, Any]:
+    try:
+        value = unpack(message)
+    except InvalidInputError as error:
+        raise ServiceError(f"the policy server at {url} answered with something else than msgpack.") from error
     if not isinstance(value, dict):
         raise ServiceError(f"the policy server at {url} answered with something else than a map.")
     return value
-
-
-def _msgpack() -> ModuleType:
-    try:
-        import msgpack
-    except ImportError as error:
-        raise _missing("msgpack") from error
-    module: ModuleType = msgpack
-    return module
 
 
 def _websockets() -> ModuleType:
@@ -180,12 +144,8 @@ def _websockets() -> ModuleType:
         import websockets.exceptions
         import websockets.sync.client
     except ImportError as error:
-        raise _missing("websockets") from error
+        raise MissingDependencyError(
+            "an openpi server needs websockets, which is not installed; get it with pip install 'cosmos-robot[openpi]'."
+        ) from error
     module: ModuleType = websockets
     return module
-
-
-def _missing(package: str) -> MissingDependencyError:
-    return MissingDependencyError(
-        f"an openpi server needs {package}, which is not installed; get it with pip install 'cosmos-robot[openpi]'."
-    )
