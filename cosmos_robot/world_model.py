@@ -226,7 +226,7 @@ class LocalWorldModel(WorldModel):
             raw_action_dim=domain.raw_action_dim,
             action_chunk_size=request.action_chunk_size,
             fps=fps,
-            num_steps=_first(request.num_steps, facts.num_steps) or domain.sampling.num_steps,
+            num_steps=_first(request.num_steps, facts.steps_of(request.mode)) or domain.sampling.num_steps,
             guidance=_first(request.guidance, facts.guidance) or domain.sampling.guidance,
             shift=self._shift(request),
             seed=request.seed,

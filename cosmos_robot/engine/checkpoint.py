@@ -2,9 +2,10 @@
 
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from diffusers import (
@@ -14,7 +15,7 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     UniPCMultistepScheduler,
 )
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from cosmos_robot.engine.device import require_memory, resolve_device, resolve_dtype, say_bytes
 from cosmos_robot.engine.engine import Engine
@@ -61,6 +62,7 @@ class CheckpointFacts:
         max_action_chunk_size: the longest chunk that it was trained on.
         domain_ids: the embodiment domains whose weights mean something.
         num_steps: denoising steps at which it is good.
+        num_steps_by_mode: modes for which another number is: one step, where the answer follows from what is given.
         guidance: likewise.
         shift: flow shift, likewise.
         fps: frames a second of its clips.
@@ -70,9 +72,14 @@ class CheckpointFacts:
     max_action_chunk_size: int | None = None
     domain_ids: tuple[int, ...] | None = None
     num_steps: int | None = None
+    num_steps_by_mode: Mapping[str, Annotated[int, Field(ge=1)]] | None = None
     guidance: float | None = None
     shift: float | None = None
     fps: float | None = None
+
+    def steps_of(self, mode: str) -> int | None:
+        """Denoising steps of a mode, or None where the checkpoint does not say."""
+        return (self.num_steps_by_mode or {}).get(mode, self.num_steps)
 
     @classmethod
     def read(cls, folder: Path) -> "CheckpointFacts":

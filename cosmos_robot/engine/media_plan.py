@@ -157,7 +157,7 @@ class MediaPlanner:
         """
         if not self.engine.distilled_sigmas:
             return (
-                request.num_steps or self.facts.num_steps or defaults.num_steps,
+                request.num_steps or self.facts.steps_of(request.mode) or defaults.num_steps,
                 request.guidance or self.facts.guidance or defaults.guidance,
                 request.shift or self.facts.shift or defaults.shift,
             )

@@ -144,6 +144,7 @@ class PushTTraining:
             max_action_chunk_size=CHUNK,
             domain_ids=(4,),
             num_steps=4,
+            num_steps_by_mode={"forward_dynamics": 1},
             guidance=1.0,
             shift=5.0,
             fps=10.0,
