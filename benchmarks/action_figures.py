@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmos_robot.benchmarks.metrics_actions import in_model_space, no_normaliser, normalised_dtw
-from cosmos_robot.benchmarks.suite import MODEL, Case, Row, Scatter, Series, key_of, single
+from cosmos_robot.benchmarks.suite import MODEL, Row, Scatter, Series, key_of, single
+from cosmos_robot.benchmarks.window_suite import Case
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.types import Actions, ActionSpace
 

@@ -1,6 +1,6 @@
 """A mean with its bootstrap interval (scipy), over episodes: rows of one episode are no independent witnesses."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 RESAMPLES = 2000
+STATISTIC_RESAMPLES = 500
+"""Of figures that are no means, which cost more."""
 CONFIDENCE = 0.95
+
+type Statistic = Callable[[Sequence[Any]], float | None]
+"""A figure of rows together, or None where it is not defined for them."""
 
 
 @dataclass(frozen=True)
@@ -80,23 +85,66 @@ def _number(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def statistic_of(groups: Sequence[Any], measure: Any, *, rows: int, resamples: int = 500, seed: int = 0) -> Estimate:
-    """A figure that is no mean, as R², of whole episodes.
+def statistic_of(
+    values: Mapping[Any, Any], groups: Mapping[Any, Hashable], measure: Statistic, *, seed: int = 0
+) -> Estimate:
+    """A figure that is no mean, as R², with its interval over episodes.
 
     Args:
-        groups: what there is of each episode.
-        measure: takes a list of such and gives a number, or None where it is not defined.
-        rows: how many rows they are.
-        resamples: draws of episodes.
+        values: what it is taken of, by row.
+        groups: the episode of each row.
+        measure: takes a list of values and gives a number, or None where it is not defined.
         seed: of the draws.
     """
-    value = measure(list(groups)) if groups else None
+    return _resampled(_grouped(values, groups), measure, seed)
+
+
+def paired_difference(
+    first: Mapping[Any, Any],
+    second: Mapping[Any, Any],
+    groups: Mapping[Any, Hashable],
+    measure: Statistic,
+    *,
+    seed: int = 0,
+) -> Estimate:
+    """A figure that is no mean, of the second less that of the first, over the rows that both have.
+
+    Each resample draws episodes once, for both: what both find hard does not widen the interval.
+
+    Args:
+        first: what it is taken of, by row.
+        second: the same of what is compared.
+        groups: the episode of each row.
+        measure: takes a list of values and gives a number, or None where it is not defined.
+        seed: of the draws.
+    """
+
+    def apart(pairs: Sequence[tuple[Any, Any]]) -> float | None:
+        one, other = (measure([pair[i] for pair in pairs]) for i in (0, 1))
+        return None if one is None or other is None else other - one
+
+    return _resampled(_grouped({key: (first[key], second[key]) for key in second if key in first}, groups), apart, seed)
+
+
+def _grouped(values: Mapping[Any, Any], groups: Mapping[Any, Hashable]) -> list[list[Any]]:
+    by_group: dict[Hashable, list[Any]] = {}
+    for key, value in values.items():
+        by_group.setdefault(groups[key], []).append(value)
+    return list(by_group.values())
+
+
+def _resampled(groups: Sequence[Sequence[Any]], measure: Statistic, seed: int) -> Estimate:
+    rows = sum(len(group) for group in groups)
+    value = measure([row for group in groups for row in group]) if groups else None
     if value is None or len(groups) < 2:
         return Estimate(value, None, None, rows, len(groups))
     rng = np.random.default_rng(seed)
-    drawn = [measure([groups[i] for i in rng.integers(len(groups), size=len(groups))]) for _ in range(resamples)]
+    drawn = []
+    for _ in range(STATISTIC_RESAMPLES):
+        chosen = rng.integers(len(groups), size=len(groups))
+        drawn.append(measure([row for i in chosen for row in groups[i]]))
     defined = [each for each in drawn if each is not None]
-    if len(defined) < resamples / 2:
+    if len(defined) < STATISTIC_RESAMPLES / 2:
         return Estimate(value, None, None, rows, len(groups))
     low, high = np.quantile(defined, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Estimate(value, float(low), float(high), rows, len(groups))

@@ -2,29 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmos_robot.benchmarks.fvd_figures import TRUE, clip_features, fvd_pooled
 from cosmos_robot.benchmarks.metrics_frames import frame_figures
-from cosmos_robot.benchmarks.metrics_perceptual import VideoFeatures, frechet_distance, lpips, lpips_absent
+from cosmos_robot.benchmarks.metrics_perceptual import lpips, lpips_absent
 from cosmos_robot.benchmarks.run_config import RunConfig
-from cosmos_robot.benchmarks.suite import (
-    MODEL,
-    Case,
-    Measured,
-    Pooled,
-    Row,
-    Scatter,
-    Series,
-    call_options,
-    key_of,
-    plain,
-    single,
-    stepwise,
-)
+from cosmos_robot.benchmarks.suite import MODEL, Measured, Pooled, Row, Scatter, Series, key_of, plain, single, stepwise
+from cosmos_robot.benchmarks.window_suite import Case, WindowSuite, call_options
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.envs.inverse_dynamics_trust import action_distance
@@ -33,13 +21,13 @@ from cosmos_robot.errors import InvalidInputError, UnsupportedModeError
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.types import Actions, ActionSpace, Frames
 
-COPY, OTHER, ZERO, TRUE = "first frame copied", "another episode's actions", "zero actions", "true frames"
+COPY, OTHER, ZERO = "first frame copied", "another episode's actions", "zero actions"
 
 _FRAME_METRICS = (("psnr", "dB"), ("psnr_moving", "dB"), ("ssim", ""), ("ssim_moving", ""))
 
 
 @dataclass(frozen=True)
-class ForwardDynamicsSuite:
+class ForwardDynamicsSuite(WindowSuite):
     """Frames 1..T of every window; those of a horizon longer than a chunk are chained."""
 
     needs: tuple[str, ...] = ("skimage.metrics", "torchmetrics.functional.image")
@@ -67,7 +55,8 @@ class ForwardDynamicsSuite:
             figures = _compared(variants[i], truth, absent[i]) | {"consistency": read[i] if read else None}
             if reason is not None:
                 absent[i]["consistency"] = reason
-            figures |= _video_features(config, clips[i], truth, absent[i])
+            shown = {MODEL: clips[i], COPY: variants[i][COPY], TRUE: truth}
+            figures |= clip_features(config.fvd_weights, shown, absent[i])
             keep: dict[str, NDArray[Any]] = {
                 "imagined": clips[i],
                 "true": truth,
@@ -107,18 +96,7 @@ class ForwardDynamicsSuite:
 
     def pooled(self, rows: Sequence[Row], domain: Domain) -> list[Pooled]:
         """FVD, where there are features."""
-        there = [row for row in rows if row["figures"].get("fvd_features")]
-        if len(there) < 2:
-            return []
-        by_episode: dict[int, list[Any]] = {}
-        for row in there:
-            by_episode.setdefault(row["episode"], []).append(row["figures"]["fvd_features"])
-        variants = there[0]["figures"]["fvd_features"]
-        return [
-            Pooled("fvd", "", name, False, by_episode, _fvd_of(name), len(there), resampled=False)
-            for name in variants
-            if name != TRUE
-        ]
+        return fvd_pooled(rows)
 
     def scatters(self, rows: Sequence[Row], domain: Domain) -> list[Scatter]:
         """How the model stands beside copying, row by row."""
@@ -205,27 +183,3 @@ def _read(
         for pieces, answer in zip(read, answers, strict=True):
             pieces.append(answer.actions[first - stop :])
     return [np.concatenate(pieces) for pieces in read]
-
-
-@cache
-def _network(weights: str) -> VideoFeatures:
-    return VideoFeatures(weights)
-
-
-def _video_features(config: RunConfig, clip: Frames, truth: Frames, absent: dict[str, str]) -> dict[str, Any]:
-    if config.fvd_weights is None:
-        absent["fvd"] = "the I3D network was not named (--fvd-weights i3d_torchscript.pt)."
-        return {}
-    network = _network(config.fvd_weights)
-    copied = np.repeat(truth[:1], len(truth), axis=0)
-    shown = {MODEL: clip, COPY: copied, TRUE: truth}
-    return {"fvd_features": {name: network(frames) for name, frames in shown.items()}}
-
-
-def _fvd_of(variant: str) -> Any:
-    def measure(groups: Sequence[Sequence[dict[str, list[float]]]]) -> float | None:
-        rows = [row for group in groups for row in group]
-        given, truth = (np.array([row[name] for row in rows]) for name in (variant, TRUE))
-        return frechet_distance(given, truth)
-
-    return measure

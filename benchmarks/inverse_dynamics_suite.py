@@ -7,26 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmos_robot.benchmarks.action_figures import (
-    ZERO,
-    action_row,
-    channel_scatters,
-    channel_series,
-    summary_series,
-)
+from cosmos_robot.benchmarks.action_figures import ZERO, action_row, channel_scatters, channel_series, summary_series
 from cosmos_robot.benchmarks.metrics_actions import no_poses, pose_errors, r_squared
 from cosmos_robot.benchmarks.run_config import RunConfig
-from cosmos_robot.benchmarks.suite import (
-    Case,
-    Measured,
-    Pooled,
-    Row,
-    Scatter,
-    Series,
-    call_options,
-    key_of,
-    plain,
-)
+from cosmos_robot.benchmarks.suite import Measured, Pooled, Row, RowKey, Scatter, Series, key_of, plain
+from cosmos_robot.benchmarks.window_suite import Case, WindowSuite, call_options
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.interface.world_model import WorldModel
@@ -35,7 +20,7 @@ _POSE_FIGURES = (("ate", None), ("rpe_translation", None), ("rpe_rotation", "deg
 
 
 @dataclass(frozen=True)
-class InverseDynamicsSuite:
+class InverseDynamicsSuite(WindowSuite):
     """Each window in one call."""
 
     needs: tuple[str, ...] = ("torchmetrics.functional", "evo.core.metrics", "dtaidistance.dtw_ndim")
@@ -75,12 +60,9 @@ class InverseDynamicsSuite:
 
     def pooled(self, rows: Sequence[Row], domain: Domain) -> list[Pooled]:
         """R² of each channel."""
-        by_episode: dict[int, list[Row]] = {}
-        for row in rows:
-            by_episode.setdefault(row["episode"], []).append(row)
         variants = [name for name in rows[0]["figures"]["actions"] if name != ZERO] if rows else []
         return [
-            Pooled(f"R², {channel.name}", "", variant, True, by_episode, _r_squared_of(variant, i), len(rows))
+            Pooled(f"R², {channel.name}", "", variant, True, _pairs(rows, variant, i), _r_squared)
             for variant in variants
             for i, channel in enumerate(domain.channels)
         ]
@@ -106,11 +88,17 @@ def _pose_series(rows: Sequence[Row], domain: Domain) -> list[Series]:
     return found
 
 
-def _r_squared_of(variant: str, channel: int) -> Any:
-    def measure(groups: Sequence[Sequence[Row]]) -> float | None:
-        rows = [row for group in groups for row in group if variant in row["figures"]["actions"]]
-        given = np.concatenate([np.array(row["figures"]["actions"][variant][0])[:, channel] for row in rows])
-        truth = np.concatenate([np.array(row["figures"]["true"])[:, channel] for row in rows])
-        return r_squared(given[:, None], truth[:, None])[0]
+def _pairs(rows: Sequence[Row], variant: str, channel: int) -> dict[RowKey, NDArray[np.float64]]:
+    """By row `[2, T]`: what was read of a channel and what was true."""
+    found = {}
+    for row in rows:
+        figures = row["figures"]
+        if variant in figures["actions"]:
+            each = (figures["actions"][variant][0], figures["true"])
+            found[key_of(row)] = np.stack([np.array(values, dtype=np.float64)[:, channel] for values in each])
+    return found
 
-    return measure
+
+def _r_squared(pairs: Sequence[NDArray[np.float64]]) -> float | None:
+    given, truth = np.concatenate(pairs, axis=1)
+    return r_squared(given[:, None], truth[:, None])[0]

@@ -1,7 +1,7 @@
 """Policy, open loop: the actions that are chosen from a window's first frame beside those that were taken.
 
 A policy may choose well and otherwise than the recording; the best of several samples, and the controls beside it, say
-how much of the error that is. Closed loops are played in environments, not here.
+how much of the error that is. Closed loops are `closed_loop_suite.py`.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from cosmos_robot.benchmarks.action_figures import action_row, channel_scatters, channel_series, summary_series
 from cosmos_robot.benchmarks.run_config import RunConfig
-from cosmos_robot.benchmarks.suite import Case, Measured, Pooled, Row, Scatter, Series, call_options, plain
+from cosmos_robot.benchmarks.suite import Measured, Pooled, Row, Scatter, Series, plain
+from cosmos_robot.benchmarks.window_suite import Case, WindowSuite, call_options
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.interface.world_model import WorldModel
@@ -21,7 +22,7 @@ from cosmos_robot.types import Observation
 
 
 @dataclass(frozen=True)
-class PolicySuite:
+class PolicySuite(WindowSuite):
     """Each window in as many calls as samples are wanted."""
 
     needs: tuple[str, ...] = ("dtaidistance.dtw_ndim",)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cosmos_robot.benchmarks.bootstrap_interval import Estimate, mean_of, statistic_of
+from cosmos_robot.benchmarks.bootstrap_interval import Estimate, mean_of, paired_difference, statistic_of
 from cosmos_robot.benchmarks.run_execution import read_run
-from cosmos_robot.benchmarks.suite import MODEL, Row, RowKey, Scatter, Series, Suite
+from cosmos_robot.benchmarks.suite import MODEL, Pooled, Row, RowKey, Scatter, Series, Suite, key_of
 from cosmos_robot.benchmarks.suites import SUITE_OF
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.registry import get_domain
@@ -41,7 +41,7 @@ class RunFigures:
     rows: Sequence[Row]
     failed: Sequence[Row]
     series: Sequence[Series]
-    pooled: Mapping[tuple[str, str], tuple[str, bool, Estimate]]
+    pooled: Mapping[tuple[str, str], tuple[Pooled, Estimate]]
     scatters: Sequence[Scatter]
     absent: Mapping[str, str]
     planned: int
@@ -85,15 +85,10 @@ def read_figures(folder: Path) -> RunFigures:
     absent: dict[str, str] = {}
     for row in rows:
         absent.update(row["absent"])
-    pooled = {}
-    for each in suite.pooled(rows, domain) if rows else ():
-        groups = list(each.groups.values())
-        resamples = 300 if each.resampled else 0
-        pooled[each.metric, each.variant] = (
-            each.unit,
-            each.higher_is_better,
-            statistic_of(groups, each.measure, rows=each.rows, resamples=resamples),
-        )
+    pooled = {
+        (each.metric, each.variant): (each, statistic_of(each.values, _groups(each.values), each.measure))
+        for each in (suite.pooled(rows, domain) if rows else ())
+    }
     return RunFigures(
         name=folder.resolve().name,
         folder=folder,
@@ -127,11 +122,10 @@ def compare(runs: Sequence[RunFigures]) -> list[Line]:
         known = next(s for s in each if s is not None)
         estimates = tuple(None if s is None else mean_of(s.values, _groups(s.values)) for s in each)
         lines.append(Line(metric, known.unit, known.higher_is_better, variant, estimates, _differences(each)))
-    for metric, variant in dict.fromkeys(key for run in runs for key in run.pooled):
-        got = [run.pooled.get((metric, variant)) for run in runs]
-        unit, up, _ = next(g for g in got if g is not None)
-        none = (None,) * (len(runs) - 1)
-        lines.append(Line(metric, unit, up, variant, tuple(g and g[2] for g in got), none))
+    lines += [
+        _pooled_line([run.pooled.get(key) for run in runs])
+        for key in dict.fromkeys(key for run in runs for key in run.pooled)
+    ]
     order = list(dict.fromkeys(line.metric for line in lines))
     return sorted(lines, key=lambda line: order.index(line.metric))
 
@@ -149,7 +143,7 @@ def curve(series: Series) -> list[Estimate]:
 def ranked_rows(run: RunFigures) -> list[tuple[Row, float]]:
     """Rows from best to worst, with the figure that says so."""
     series = next(s for s in run.series if s.metric == run.suite.ranking and s.variant == MODEL)
-    by_key = {(row["episode"], row["start"], row["seed"]): row for row in run.rows}
+    by_key = {key_of(row): row for row in run.rows}
     order = sorted(series.values.items(), key=lambda item: item[1], reverse=series.higher_is_better)
     return [(by_key[key], value) for key, value in order]
 
@@ -168,3 +162,16 @@ def _differences(each: Sequence[Series | None]) -> tuple[Estimate | None, ...]:
         values = {key: other.values[key] - first.values[key] for key in other.values if key in first.values}
         found.append(mean_of(values, _groups(values)) if values else None)
     return tuple(found)
+
+
+def _pooled_line(each: Sequence[tuple[Pooled, Estimate] | None]) -> Line:
+    known, _ = next(found for found in each if found is not None)
+    first, *others = each
+    differences = tuple(
+        None
+        if first is None or other is None
+        else paired_difference(first[0].values, other[0].values, _groups(other[0].values), known.measure)
+        for other in others
+    )
+    estimates = tuple(None if found is None else found[1] for found in each)
+    return Line(known.metric, known.unit, known.higher_is_better, known.variant, estimates, differences)

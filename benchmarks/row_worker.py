@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from cosmos_robot.benchmarks.needed_packages import needed
 from cosmos_robot.benchmarks.run_config import RunConfig
-from cosmos_robot.benchmarks.run_episodes import open_run_episodes
 from cosmos_robot.benchmarks.run_identity import machine
-from cosmos_robot.benchmarks.run_plan import PlannedRow, run_windows
-from cosmos_robot.benchmarks.suite import Case, Measured, Row
+from cosmos_robot.benchmarks.run_plan import PlannedRow
+from cosmos_robot.benchmarks.suite import Measured, Row
 from cosmos_robot.benchmarks.suites import SUITE_OF
 from cosmos_robot.interface.world_model import WorldModel
 
@@ -60,27 +59,22 @@ class RowWorker:
 
     def __init__(self, config: RunConfig, load: LoadModel, number: int = 0, workers: int = 1) -> None:
         self._config, self._number = config, number
-        self._suite = SUITE_OF[config.suite]
-        for module in self._suite.needs:
+        suite = SUITE_OF[config.suite]
+        for module in suite.needs:
             needed(module)
-        self._windows = run_windows(config, open_run_episodes(config.episodes))
-        self._world_model = load(config, number, workers)
+        self._measure = suite.begin(config, lambda: load(config, number, workers))
 
     def measure(self, rows: Sequence[PlannedRow]) -> list[Result]:
         """Measure rows in one batch; where that fails, each alone, so that only those fail that have a fault."""
         began = time.perf_counter()
         try:
-            cases = [self._case(row) for row in rows]
-            measured = self._suite.measure(self._world_model, cases, self._config)
+            measured = self._measure(rows)
         except Exception as error:  # noqa: BLE001  (whatever it is, the row carries it and the others go on)
             if len(rows) > 1:
                 return [result for row in rows for result in self.measure([row])]
             return [failed_row(rows[0], error, time.perf_counter() - began, self._number)]
         seconds = (time.perf_counter() - began) / len(rows)
         return [self._done(row, found, seconds) for row, found in zip(rows, measured, strict=True)]
-
-    def _case(self, row: PlannedRow) -> Case:
-        return Case(row, self._windows[row.window], None if row.other is None else self._windows[row.other])
 
     def _done(self, row: PlannedRow, found: Measured, seconds: float) -> Result:
         written = _head(row, seconds, self._number) | {

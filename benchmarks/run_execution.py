@@ -8,7 +8,7 @@ predictions/    on request: what was predicted and what was true, by row
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,10 +20,10 @@ from cosmos_robot.benchmarks.row_dispatch import Answer, Batch, Pool, dispatch
 from cosmos_robot.benchmarks.row_file import RowFile
 from cosmos_robot.benchmarks.row_worker import LoadModel, Result, RowWorker, load_named_model
 from cosmos_robot.benchmarks.run_config import RunConfig
-from cosmos_robot.benchmarks.run_episodes import open_run_episodes
 from cosmos_robot.benchmarks.run_identity import checkpoint_digest, episodes_digest
-from cosmos_robot.benchmarks.run_plan import PlannedRow, plan_rows, run_windows, write_plan
+from cosmos_robot.benchmarks.run_plan import PlannedRow, write_plan
 from cosmos_robot.benchmarks.suite import Row
+from cosmos_robot.benchmarks.suites import SUITE_OF
 from cosmos_robot.datasets.atomic_file import replaced_when_complete
 
 type Report = Callable[[int, int, int], None]
@@ -68,11 +68,10 @@ def execute(
         InvalidInputError: if the folder holds another run, or the episodes do not fit.
         CheckpointError: if there is no such checkpoint.
     """
-    with closing(open_run_episodes(config.episodes)) as episodes:
-        plan = plan_rows(config, run_windows(config, episodes))
+    plan = SUITE_OF[config.suite].plan(config)
     made_of = {
         "checkpoint_digest": digest or checkpoint_digest(config.checkpoint),
-        "episodes_digest": episodes_digest(config.episodes),
+        "episodes_digest": episodes_digest(config.episodes) if config.episodes else None,
     }
     rows = RowFile(folder, config.identity() | made_of)
     write_plan(folder / "plan.jsonl", plan)

@@ -24,19 +24,21 @@ class PlannedRow:
 
     Attributes:
         row: its number in the run.
-        window: number of its window among all of them.
-        episode: position of the episode.
+        window: number of its window among all of them; None where rows are no windows.
+        episode: position of the episode; the simulator's seed where there is a simulator.
         start: time step of its first frame.
         seed: of the noise.
-        other: number of a window of another episode, whose actions are the control; None where there is one episode.
+        other: number of a window of another episode, whose actions are the control; None where there is none.
+        case: what tells rows of one start apart, as the policy that is played; "" where nothing does.
     """
 
     row: int
-    window: int
+    window: int | None
     episode: int
     start: int
     seed: int
     other: int | None
+    case: str = ""
 
 
 def run_windows(config: RunConfig, episodes: Episodes) -> Windows:
@@ -60,10 +62,14 @@ def plan_rows(config: RunConfig, available: Windows) -> list[PlannedRow]:
         episode, start = available.place(number)
         other = _of_another_episode(config.seed, number, episode, available)
         for noise in range(config.noises):
-            words = [config.seed, number, noise]
-            seed = int(np.random.SeedSequence(words).generate_state(1)[0])
+            seed = noise_seed(config.seed, number, noise)
             rows.append(PlannedRow(len(rows), number, episode, start, seed, other))
     return rows
+
+
+def noise_seed(*words: int) -> int:
+    """A seed that follows from several numbers (numpy's `SeedSequence`)."""
+    return int(np.random.SeedSequence(words).generate_state(1)[0])
 
 
 def write_plan(path: Path, rows: list[PlannedRow]) -> None:

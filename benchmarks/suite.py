@@ -1,41 +1,31 @@
 """What every suite of offline runs has: how it measures rows, and which of its numbers are figures of a report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmos_robot.benchmarks.bootstrap_interval import Statistic
 from cosmos_robot.benchmarks.run_config import RunConfig
 from cosmos_robot.benchmarks.run_plan import PlannedRow
-from cosmos_robot.datasets.windows import Window
 from cosmos_robot.domains.domain import Domain
-from cosmos_robot.interface.request import ActionOptions
 from cosmos_robot.interface.world_model import WorldModel
 
 type Row = dict[str, Any]
 """A row of `rows.jsonl`: its plan, `status`, `error`, `seconds`, `machine`, `figures` and `absent`."""
 
-type RowKey = tuple[int, int, int]
-"""Episode, start and seed: what two runs have in common."""
+type RowKey = tuple[int, int, int, str]
+"""Episode, start, seed and case: what two runs have in common. Rows of one episode are no independent witnesses."""
+
+type Load = Callable[[], WorldModel]
+"""Loads the world model of a run; a suite that needs none does not call it."""
+
+type Measure = Callable[[Sequence[PlannedRow]], list[Measured]]
+"""Measures planned rows, in as few calls of the world model as can be."""
 
 MODEL = "model"
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A row with the data that it is measured on.
-
-    Attributes:
-        row: the plan's.
-        window: what happened.
-        other: a window of another episode, or None where there is none.
-    """
-
-    row: PlannedRow
-    window: Window
-    other: Window | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,19 +73,16 @@ class Pooled:
         unit: as shown.
         variant: `model`, or the control.
         higher_is_better: which way is up.
-        groups: what it is taken of, by episode.
-        measure: takes a list of such and gives the figure, or None.
-        resampled: whether an interval is worth its time.
+        values: what it is taken of, by row.
+        measure: takes a list of such and gives the figure, or None where it is not defined.
     """
 
     metric: str
     unit: str
     variant: str
     higher_is_better: bool
-    groups: Mapping[int, Any]
-    measure: Any
-    rows: int
-    resampled: bool = True
+    values: Mapping[RowKey, Any]
+    measure: Statistic
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,8 +115,11 @@ class Suite(Protocol):
     def ranking(self) -> str:
         """Name of the series by which rows are called best and worst."""
 
-    def measure(self, world_model: WorldModel, cases: Sequence[Case], config: RunConfig) -> list[Measured]:
-        """Measure rows in as few calls of the world model as can be."""
+    def plan(self, config: RunConfig) -> list[PlannedRow]:
+        """The rows of a run, in their order; the same settings give the same rows."""
+
+    def begin(self, config: RunConfig, load: Load) -> Measure:
+        """Open in a worker, once, what its rows need."""
 
     def series(self, rows: Sequence[Row], domain: Domain) -> list[Series]:
         """Take the figures out of rows that did not fail."""
@@ -143,21 +133,7 @@ class Suite(Protocol):
 
 def key_of(row: Row) -> RowKey:
     """What tells a row from others of any run."""
-    return row["episode"], row["start"], row["seed"]
-
-
-def call_options(config: RunConfig, cases: Sequence[Case]) -> ActionOptions:
-    """The keywords of a call that is about several rows."""
-    return {
-        "prompt": [case.window.prompt if config.prompt is None else config.prompt for case in cases],
-        "seed": [case.row.seed for case in cases],
-        "num_steps": config.num_steps,
-        "guidance": config.guidance,
-        "shift": config.shift,
-        "fps": config.fps,
-        "image_size": config.image_size,
-        "view_point": config.view_point,
-    }
+    return row["episode"], row["start"], row["seed"], row["case"]
 
 
 def plain(values: Any, digits: int = 6) -> Any:

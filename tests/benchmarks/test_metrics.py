@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from cosmos_robot.benchmarks import metrics_perceptual
-from cosmos_robot.benchmarks.bootstrap_interval import mean_of, statistic_of
+from cosmos_robot.benchmarks.bootstrap_interval import mean_of, paired_difference, statistic_of
 from cosmos_robot.benchmarks.metrics_actions import (
     DTW_THRESHOLD,
     no_poses,
@@ -135,6 +135,19 @@ def test_frechet_distance_of_normal_sets():
         frechet_distance(one[:1], other)
 
 
+@pytest.mark.parametrize("count", [6, 40])
+def test_frechet_distance_is_torchmetrics(count):
+    """With fewer clips than features, and with more."""
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    rng = np.random.default_rng(count)
+    given, truth = rng.normal(0, 1, (count, 12)), rng.normal(0.5, 2, (count + 3, 12)) @ rng.normal(0, 1, (12, 12))
+    metric = FrechetInceptionDistance(feature=torch.nn.Identity(), input_img_size=(12,)).set_dtype(torch.float64)
+    metric.update(torch.from_numpy(truth), real=True)
+    metric.update(torch.from_numpy(given), real=False)
+    assert frechet_distance(given, truth) == pytest.approx(float(metric.compute()), rel=1e-4)
+
+
 def test_video_features_come_from_a_torchscript_file(tmp_path):
     class Means(torch.nn.Module):
         def forward(self, video: torch.Tensor, rescale: bool, resize: bool, return_features: bool) -> torch.Tensor:
@@ -245,7 +258,30 @@ def test_no_interval_without_two_episodes():
 
 
 def test_a_statistic_of_whole_episodes():
-    groups = [np.full(4, float(i)) for i in range(20)]
-    found = statistic_of(groups, lambda chosen: float(np.median(np.concatenate(chosen))), rows=80)
+    values = {(e, i): float(e) for e in range(20) for i in range(4)}
+    found = statistic_of(values, {key: key[0] for key in values}, lambda chosen: float(np.median(chosen)))
     assert found.low < found.value == 9.5 < found.high
-    assert statistic_of(groups[:1], lambda chosen: 1.0, rows=4).low is None
+    assert (found.n, found.episodes) == (80, 20)
+    alone = {key: value for key, value in values.items() if key[0] == 0}
+    assert statistic_of(alone, {key: key[0] for key in alone}, lambda chosen: 1.0).low is None
+
+
+def test_a_paired_difference_is_of_the_same_draws():
+    """What is hard for both does not widen the interval, and rows that one has not got are left out."""
+    rng = np.random.default_rng(0)
+    hard = rng.normal(0, 10, 30)
+    first = {(e, i): hard[e] for e in range(30) for i in range(3)}
+    second = {key: value + 1 for key, value in first.items() if key[1] < 2} | {(99, 0): 1e9}
+    groups = {key: key[0] for key in second}
+    found = paired_difference(first, second, groups, lambda chosen: float(np.square(chosen).mean() ** 0.5))
+    assert (found.n, found.episodes) == (60, 30)
+    plain = paired_difference(first, second, groups, lambda chosen: float(np.mean(chosen)))
+    assert (plain.low, plain.value, plain.high) == pytest.approx((1.0, 1.0, 1.0))
+    noisy = {key: value + rng.normal(1, 2) for key, value in first.items()}
+    apart = np.array([noisy[e, 0] - first[e, 0] for e in range(30)])
+    one_each = [{(e, 0): values[e, 0] for e in range(30)} for values in (first, noisy)]
+    found = paired_difference(*one_each, groups, lambda chosen: float(np.mean(chosen)))
+    scipys = stats.bootstrap((apart,), np.mean, method="percentile", n_resamples=5000, rng=rng).confidence_interval
+    assert found.value == pytest.approx(apart.mean())
+    assert (found.low, found.high) == pytest.approx(tuple(scipys), abs=0.2)
+    assert paired_difference(first, {}, {}, lambda chosen: 1.0).value is None

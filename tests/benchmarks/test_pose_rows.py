@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from cosmos_robot.benchmarks.inverse_dynamics_suite import InverseDynamicsSuite
 from cosmos_robot.benchmarks.run_config import RunConfig
 from cosmos_robot.benchmarks.run_plan import PlannedRow
-from cosmos_robot.benchmarks.suite import Case
+from cosmos_robot.benchmarks.window_suite import Case
 from cosmos_robot.datasets.windows import Window
 from cosmos_robot.domains.poses import pose9_from_matrix
 from cosmos_robot.domains.registry import get_domain
@@ -46,7 +46,14 @@ def test_rows_of_poses():
     config = RunConfig(suite="inverse-dynamics", episodes="none", domain="umi")
     measured = suite.measure(Shifted(), cases, config)
     rows = [
-        {"row": i, "episode": i, "start": 0, "seed": i, "figures": json.loads(json.dumps(dict(each.figures)))}
+        {
+            "row": i,
+            "episode": i,
+            "start": 0,
+            "seed": i,
+            "case": "",
+            "figures": json.loads(json.dumps(dict(each.figures))),
+        }
         for i, each in enumerate(measured)
     ]
     (block,) = DOMAIN.pose_blocks
@@ -55,8 +62,10 @@ def test_rows_of_poses():
     assert (step.unit, step.higher_is_better) == ("m", False)
     assert list(step.values.values()) == pytest.approx([0.001, 0.001], rel=1e-3)
     assert list(found[f"rpe_rotation, {block.name}", "model"].values.values()) == pytest.approx([0, 0], abs=1e-2)
-    assert 0.001 < found[f"ate, {block.name}", "model"].values[0, 0, 0] < 0.016
-    assert found[f"ate, {block.name}", "another episode's actions"].values == {(1, 0, 1): pytest.approx(0, abs=1e-9)}
+    assert 0.001 < found[f"ate, {block.name}", "model"].values[0, 0, 0, ""] < 0.016
+    assert found[f"ate, {block.name}", "another episode's actions"].values == {
+        (1, 0, 1, ""): pytest.approx(0, abs=1e-9)
+    }
     assert measured[0].absent["zero actions"] == "zeros are no rotation."
     error = found[f"error, {DOMAIN.channel_names[0]}", "model"]
     assert list(error.values.values()) == pytest.approx([0.001, 0.001], rel=1e-3)
