@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cosmos_robot.datasets.images import write_image
+from cosmos_robot.datasets.lossless_video import write_lossless_video
 from cosmos_robot.datasets.video import write_video
 from cosmos_robot.interface.generation import Generation
 from cosmos_robot.serving.question import Question
@@ -21,6 +22,7 @@ _FACTS = "answer.json"
 
 MEDIA_TYPES = {
     ".mp4": "video/mp4",
+    ".mkv": "video/x-matroska",
     ".jpg": "image/jpeg",
     ".png": "image/png",
     ".webp": "image/webp",
@@ -126,12 +128,13 @@ def _write_item(folder: Path, index: int, question: Question, result: Rollout | 
     media = None
     if frames is not None:
         image = question.mode == "text2image"
-        media = f"{index}.{question.image_format if image else 'mp4'}"
+        media = f"{index}.{question.image_format if image else question.video_format}"
         if image:
             write_image(folder / media, frames[0])
         else:
             sound = result.sound if isinstance(result, Generation) else None
-            write_video(folder / media, frames, result.fps, sound=sound)
+            write = write_video if question.video_format == "mp4" else write_lossless_video
+            write(folder / media, frames, result.fps, sound=sound)
     if actions is not None:
         np.save(folder / f"{index}.npy", np.asarray(actions, dtype=np.float32), allow_pickle=False)
     return AnsweredItem(

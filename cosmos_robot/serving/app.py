@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cosmos_robot.interface.world_model import WorldModel
-from cosmos_robot.serving import baseten, fal, nim, own
+from cosmos_robot.serving import baseten, fal, nim, own, own_jobs
 from cosmos_robot.serving.interface_style import OWN_STYLE, InterfaceStyle, style_of
 from cosmos_robot.serving.local_paths import LocalPaths
 from cosmos_robot.serving.middleware import Gate
@@ -28,7 +28,7 @@ from cosmos_robot.serving.versions import package_version
 _LOG = logging.getLogger("cosmos_robot.serving")
 
 INTERFACES: tuple[tuple[InterfaceStyle, Callable[[Service], APIRouter], tuple[type[BaseModel], ...]], ...] = (
-    (OWN_STYLE, own.router, ()),
+    (OWN_STYLE, own.router, own_jobs.BODIES),
     (nim.STYLE, nim.router, nim.BODIES),
     (baseten.STYLE, baseten.router, baseten.BODIES),
     (fal.STYLE, fal.router, fal.BODIES),

@@ -1,4 +1,4 @@
-"""What belongs to no hosted interface: the files of answers, and a look at the queue."""
+"""What belongs to no hosted interface: the files of answers, the server's own jobs, and a look at the queue."""
 
 from typing import Any
 
@@ -8,10 +8,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 
 from cosmos_robot.serving.answer import MEDIA_TYPES
-from cosmos_robot.serving.job import Job, JobState
 from cosmos_robot.serving.middleware import FILES
+from cosmos_robot.serving.own_jobs import add_jobs, job_row
 from cosmos_robot.serving.problems import Kind, RequestError
 from cosmos_robot.serving.service import Service
+from cosmos_robot.serving.webhook_signature import KEYS_PATH
 
 _SHOWN = 50
 
@@ -29,17 +30,22 @@ def router(service: Service) -> APIRouter:
         path = answer.folder / name
         return FileResponse(path, media_type=MEDIA_TYPES[path.suffix])
 
+    @routes.get(KEYS_PATH)
+    async def webhook_keys() -> dict[str, Any]:
+        """Give the public key that webhooks are signed with."""
+        return service.signing_key.published()
+
     @routes.get("/jobs")
     async def jobs() -> dict[str, Any]:
         """Show how many jobs stand where, and the newest of them."""
         counts = await run_in_threadpool(service.store.counts)
         newest = await run_in_threadpool(service.store.newest, _SHOWN)
-        return {"counts": counts, "jobs": [_row(service, job) for job in newest]}
+        return {"counts": counts, "jobs": [job_row(service, job) for job in newest]}
 
     @routes.get("/jobs/{job_id}")
     async def job(job_id: str) -> dict[str, Any]:
         """Show one job."""
-        return _row(service, await service.job(job_id))
+        return job_row(service, await service.job(job_id))
 
     @routes.delete("/jobs/{job_id}", status_code=202)
     async def cancel(job_id: str) -> dict[str, Any]:
@@ -49,29 +55,20 @@ def router(service: Service) -> APIRouter:
             raise RequestError(Kind.CONFLICT, f"this job is {found.state.value} already.")
         return {"id": job_id, "cancelling": True}
 
+    add_jobs(routes, service)
     return routes
 
 
 def file_url(service: Service, request: Request, job_id: str, name: str) -> str:
     """Address of a file of an answer, as clients reach it."""
-    base = service.settings.public_url or str(request.base_url)
-    return f"{base.rstrip('/')}{FILES}{job_id}/{name}"
+    return file_address(base_url(service, request), job_id, name)
 
 
-def _row(service: Service, job: Job) -> dict[str, Any]:
-    watch = service.watch(job.id) if job.state is JobState.RUNNING else None
-    return {
-        "id": job.id,
-        "interface": job.interface,
-        "endpoint": job.endpoint,
-        "mode": job.mode,
-        "state": job.state,
-        "created": job.created,
-        "started": job.started,
-        "finished": job.finished,
-        "attempts": job.attempts,
-        "steps_done": 0 if watch is None else watch.done,
-        "steps": 0 if watch is None else watch.total,
-        "notes": list(job.notes),
-        "error": None if job.problem is None else job.problem.message,
-    }
+def file_address(base: str, job_id: str, name: str) -> str:
+    """Address of a file of an answer, under the server's own."""
+    return f"{base}{FILES}{job_id}/{name}"
+
+
+def base_url(service: Service, request: Request) -> str:
+    """The server's own address, as clients reach it, without a slash at its end."""
+    return (service.settings.public_url or str(request.base_url)).rstrip("/")

@@ -15,6 +15,7 @@ from cosmos_robot.interface.request import ActionRequest
 from cosmos_robot.types import Actions, ActionSpace
 
 ImageFormat = Literal["jpg", "png", "webp"]
+VideoFormat = Literal["mp4", "mkv"]
 
 type Request = ActionRequest | MediaRequest
 
@@ -29,10 +30,12 @@ class Question:
     Attributes:
         requests: of one mode.
         image_format: what images are written as.
+        video_format: what videos are written as: "mp4" for the eye, "mkv" without loss.
     """
 
     requests: tuple[Request, ...]
     image_format: ImageFormat = "jpg"
+    video_format: VideoFormat = "mp4"
 
     def __post_init__(self) -> None:
         if len({request.mode for request in self.requests}) != 1:
@@ -62,7 +65,8 @@ class Question:
                 words["domain"] = request.domain.name
                 words["given_space"] = None if request.actions is None else request.actions.space
             rows.append(words)
-        text = json.dumps({"requests": rows, "image_format": self.image_format}, ensure_ascii=True)
+        formats = {"image_format": self.image_format, "video_format": self.video_format}
+        text = json.dumps({"requests": rows, **formats}, ensure_ascii=True)
         (folder / _WORDS).write_text(text, encoding="utf-8")
         with (folder / _NUMBERS).open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
@@ -73,7 +77,7 @@ class Question:
         found = json.loads((folder / _WORDS).read_text(encoding="utf-8"))
         with np.load(folder / _NUMBERS, allow_pickle=False) as arrays:
             requests = tuple(_request(row, index, arrays) for index, row in enumerate(found["requests"]))
-        return cls(requests, found["image_format"])
+        return cls(requests, found["image_format"], found["video_format"])
 
 
 def _request(words: dict[str, Any], index: int, arrays: Mapping[str, Any]) -> Request:
