@@ -30,7 +30,7 @@ class ThinkSplitter:
             yield from self._chunk(self._held[:at])
             self._held = self._held[at + len(tag) :]
             self._thinking, self._fresh = not self._thinking, True
-        keep = _overlap(self._held, CLOSE if self._thinking else OPEN)
+        keep = overlap(self._held, CLOSE if self._thinking else OPEN)
         sure = self._held[: len(self._held) - keep]
         self._held = self._held[len(sure) :]
         yield from self._chunk(sure)
@@ -48,6 +48,6 @@ class ThinkSplitter:
             yield ReasonChunk(text, self._thinking)
 
 
-def _overlap(text: str, tag: str) -> int:
-    """How many characters at the end of a text may be the beginning of a tag."""
+def overlap(text: str, tag: str) -> int:
+    """How many characters at the end of a text may be the beginning of a tag that is not whole yet."""
     return next((n for n in range(min(len(tag) - 1, len(text)), 0, -1) if text.endswith(tag[:n])), 0)

@@ -109,6 +109,16 @@ class JobStore:
             rows = connection.execute(sql.select(JOBS).order_by(JOBS.c.sequence.desc()).limit(count)).all()
         return [_job(row) for row in rows]
 
+    def page(self, interface: str, *, most: int, after: str | None = None, newest_first: bool = True) -> list[Job]:
+        """Jobs of one interface in their order, from the one behind `after` on; none where `after` is no job."""
+        found = sql.select(JOBS).where(JOBS.c.interface == interface)
+        if after is not None:
+            seen = sql.select(JOBS.c.sequence).where(JOBS.c.id == after).scalar_subquery()
+            found = found.where(JOBS.c.sequence < seen if newest_first else JOBS.c.sequence > seen)
+        order = JOBS.c.sequence.desc() if newest_first else JOBS.c.sequence.asc()
+        with self._engine.connect() as connection:
+            return [_job(row) for row in connection.execute(found.order_by(order).limit(most)).all()]
+
     def counts(self) -> dict[JobState, int]:
         """How many jobs stand where."""
         with self._engine.connect() as connection:
@@ -167,6 +177,11 @@ class JobStore:
         """The ids of all jobs."""
         with self._engine.connect() as connection:
             return set(connection.execute(sql.select(JOBS.c.id)).scalars())
+
+    def remove(self, job_id: str) -> None:
+        """Remove a job."""
+        with self._engine.begin() as connection:
+            connection.execute(sql.delete(JOBS).where(JOBS.c.id == job_id))
 
     def forget(self, *, finished_before: float) -> list[str]:
         """Remove jobs that ended before a time; their ids."""

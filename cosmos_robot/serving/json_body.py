@@ -48,14 +48,19 @@ def parse_json(body: bytes, *, depth: int) -> Any:
     return parsed
 
 
-def check[Model: BaseModel](model: type[Model], data: Any) -> Model:
+def check[Model: BaseModel](model: type[Model], data: Any, *, strict: bool | None = None) -> Model:
     """Check a body against a model.
+
+    Args:
+        model: of the body.
+        data: the body.
+        strict: whether types must be JSON's own, as in `3` and not `"3"`; None is as the model has it.
 
     Raises:
         RequestError: with every field that is wrong; an unknown field outweighs a bad value.
     """
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, strict=strict)
     except ValidationError as error:
         raise _refusal(error) from error
 

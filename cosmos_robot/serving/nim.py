@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from cosmos_robot.interface.request import ActionRequest
+from cosmos_robot.serving.action_block import action_block
 from cosmos_robot.serving.answer import Answer
 from cosmos_robot.serving.answer_headers import answer_headers
 from cosmos_robot.serving.interface_style import InterfaceStyle
@@ -147,14 +148,7 @@ def _action(asked: ActionRequest, answer: Answer) -> dict[str, Any] | None:
     values = values[:, : asked.domain.raw_action_dim]
     if asked.domain.name == JOINT_DOMAIN:
         values = open_is_zero(values)
-    return {
-        "data": values.tolist(),
-        "shape": list(values.shape),
-        "dtype": "float32",
-        "raw_action_dim": asked.domain.raw_action_dim,
-        "action_mode": asked.mode,
-        "domain_id": asked.domain.domain_id,
-    }
+    return action_block(values, asked.domain, asked.mode)
 
 
 def open_is_zero(actions: FloatArray) -> FloatArray:

@@ -65,6 +65,7 @@ class Service:
 
     def __init__(self, settings: ServerSettings, world_model: WorldModel) -> None:
         self.settings = settings
+        self.world_model = world_model
         self.capabilities = Capabilities.of(world_model, strict=settings.strict)
         self.safety = choose_safety(settings.safety)
         self.metrics = Metrics()
@@ -257,6 +258,11 @@ class Service:
         """Remove the files of a job whose answer has been given."""
         await run_in_threadpool(self.folder.remove, [job_id])
         self._watched.pop(job_id, None)
+
+    async def forget(self, job_id: str) -> None:
+        """Remove a job that has ended, and its files."""
+        await run_in_threadpool(self.store.remove, job_id)
+        await self.discard(job_id)
 
     def _check(self, question: Question) -> None:
         """Let the safety checker look at the prompts, before anything waits or is generated."""
