@@ -19,6 +19,7 @@ from cosmos_robot.errors import (
 )
 from cosmos_robot.interface.generation import Generation
 from cosmos_robot.interface.media_request import MediaRequest
+from cosmos_robot.interface.model_space import answered_actions, encoded_actions, encoded_state
 from cosmos_robot.interface.reason import Reasoner, ReasonRequest, ReasonStream
 from cosmos_robot.interface.request import ActionRequest
 from cosmos_robot.interface.world_model import WorldModel
@@ -26,8 +27,6 @@ from cosmos_robot.prompting.facts import CaptionFacts
 from cosmos_robot.prompting.refinement import Refinement
 from cosmos_robot.safety.checker import NoChecker, SafetyChecker, choose_safety
 from cosmos_robot.types import (
-    Actions,
-    ActionSpace,
     Canvas,
     FloatArray,
     ModelInput,
@@ -230,8 +229,8 @@ class LocalWorldModel(WorldModel):
             guidance=_first(request.guidance, facts.guidance) or domain.sampling.guidance,
             shift=self._shift(request),
             seed=request.seed,
-            actions=_encode_actions(request, action_dim),
-            state=_encode_state(request, action_dim),
+            actions=encoded_actions(request, action_dim=action_dim),
+            state=encoded_state(request, action_dim=action_dim),
             decode=request.return_frames,
         )
 
@@ -260,7 +259,7 @@ class LocalWorldModel(WorldModel):
             frames=None
             if frames is None or not request.return_frames
             else self._checked_frames(frames.astype(np.uint8, copy=False)),
-            actions=_answered(request, prediction),
+            actions=_actions(request, prediction),
             action_space=request.action_space if request.actions is None else request.actions.space,
             domain=request.domain.name,
             fps=given.fps,
@@ -315,27 +314,12 @@ def load_world_model(
     return LocalWorldModel(loaded, reasoner=reasoner, safety=checker)
 
 
-def _encode_actions(request: ActionRequest, action_dim: int) -> FloatArray | None:
-    if request.actions is None:
-        return None
-    return request.domain.encode(request.actions, action_dim=action_dim).values
-
-
-def _encode_state(request: ActionRequest, action_dim: int) -> FloatArray | None:
-    if request.state is None:
-        return None
-    row = Actions(request.state[None], request.action_space, request.domain.name)
-    encoded: FloatArray = request.domain.encode(row, action_dim=action_dim).values[0]
-    return encoded
-
-
-def _answered(request: ActionRequest, prediction: Prediction) -> FloatArray:
+def _actions(request: ActionRequest, prediction: Prediction) -> FloatArray:
     if request.actions is not None:
         return request.actions.values
     if prediction.actions is None:
         raise InvalidInputError(f"{request.mode} gave no actions.")
-    answered = Actions(prediction.actions, ActionSpace.MODEL, request.domain.name)
-    return answered.values if request.action_space is ActionSpace.MODEL else request.domain.decode(answered).values
+    return answered_actions(request, prediction.actions)
 
 
 def _first[Value](*values: Value | None) -> Value | None:

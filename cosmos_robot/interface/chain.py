@@ -8,6 +8,7 @@ import numpy as np
 
 from cosmos_robot.errors import InvalidInputError, UnsupportedModeError
 from cosmos_robot.interface.request import ActionRequest
+from cosmos_robot.interface.steps import Chunk, Steps, run_steps
 from cosmos_robot.types import Actions, FloatArray, Frames, Progress, Rollout
 
 
@@ -35,11 +36,16 @@ def chain(generate: Generate, items: Sequence[ActionRequest], *, progress: Progr
     Raises:
         UnsupportedModeError: if the model gives no frames to go on from.
     """
+    return run_steps(chain_steps(items), lambda chunk: generate(chunk.requests, progress=chunk.progress(progress)))
+
+
+def chain_steps(items: Sequence[ActionRequest]) -> Steps[ActionRequest, Rollout]:
+    """The chain without the asking; see `chain`."""
     chunks = [-(-len(_actions(item)) // item.action_chunk_size) for item in items]
     rollouts: list[list[Rollout]] = [[] for _ in items]
     for k in range(max(chunks)):
         going = [i for i in range(len(items)) if k < chunks[i]]
-        answers = generate([_chunk(items[i], rollouts[i], k) for i in going], progress=_part(progress, k, max(chunks)))
+        answers = yield Chunk([_chunk(items[i], rollouts[i], k) for i in going], k, max(chunks))
         for i, answer in zip(going, answers, strict=True):
             rollouts[i].append(answer)
     return [_join(item, parts) for item, parts in zip(items, rollouts, strict=True)]
@@ -72,10 +78,3 @@ def _join(item: ActionRequest, parts: list[Rollout]) -> Rollout:
     actions: FloatArray = np.concatenate([part.actions for part in parts])[:count]
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
     return replace(parts[0], frames=frames, actions=actions, seed=item.seed, notes=notes)
-
-
-def _part(progress: Progress | None, k: int, chunks: int) -> Progress | None:
-    """Turn the progress of chunk `k` into progress of the whole."""
-    if progress is None:
-        return None
-    return lambda done, total: progress(k * total + done, chunks * total)

@@ -1,6 +1,6 @@
 """Videos that go on: generations chained, each on the last frames of the one before."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from cosmos_robot.interface.chain import chunk_seed
 from cosmos_robot.interface.generation import Generation
 from cosmos_robot.interface.media_request import MediaRequest
 from cosmos_robot.interface.media_size import conditioning_frames
+from cosmos_robot.interface.steps import Chunk, Steps, run_steps
 from cosmos_robot.types import Frames, Progress, Sound
 
 
@@ -45,11 +46,19 @@ def extend(
     Raises:
         InvalidInputError: if a generation would have no new frame, or there is nothing to add.
     """
+    steps = extend_steps(requests, extra_frames=extra_frames, clip_frames=model.clip_frames)
+    return run_steps(steps, lambda chunk: model.generate_media(chunk.requests, progress=chunk.progress(progress)))
+
+
+def extend_steps(
+    requests: Sequence[MediaRequest], *, extra_frames: int | None, clip_frames: Callable[[MediaRequest], int]
+) -> Steps[MediaRequest, Generation]:
+    """The chain without the asking; see `extend`."""
     first = requests[0]
     if first.keep_on_device:
         raise InvalidInputError("extend_video joins frames in the host's memory; leave keep_on_device out.")
     seen = conditioning_frames(first.clean_frames)
-    length = first.num_frames or model.clip_frames(first)
+    length = first.num_frames or clip_frames(first)
     if length <= seen:
         raise InvalidInputError(f"a generation of {length} frames that goes on from {seen} has no new one; use more.")
     wanted = length - seen if extra_frames is None else extra_frames
@@ -59,8 +68,8 @@ def extend(
     parts: list[list[Generation]] = [[] for _ in requests]
     for k in range(chunks):
         left = min(length, seen + wanted - k * (length - seen))
-        asked = [_chunk(request, parts[i], k, left) for i, request in enumerate(requests)]
-        for i, answer in enumerate(model.generate_media(asked, progress=_part(progress, k, chunks))):
+        answers = yield Chunk([_chunk(request, parts[i], k, left) for i, request in enumerate(requests)], k, chunks)
+        for i, answer in enumerate(answers):
             parts[i].append(answer)
     return [_join(request, part, seen) for request, part in zip(requests, parts, strict=True)]
 
@@ -103,9 +112,3 @@ def _at_size(frames: Frames, size: tuple[int, int]) -> Frames:
         return frames
     resized = [Image.fromarray(frame).resize((size[1], size[0]), Image.Resampling.BILINEAR) for frame in frames]
     return np.stack([np.asarray(image) for image in resized])
-
-
-def _part(progress: Progress | None, k: int, chunks: int) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda done, total: progress(k * total + done, chunks * total)

@@ -13,19 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmos_robot.domains.domain import Domain
-from cosmos_robot.interface.batch import (
-    ActionsLike,
-    ObservationLike,
-    cut_note,
-    read_clips,
-    read_observations,
+from cosmos_robot.interface.action_requests import (
+    forward_dynamics_requests,
+    inverse_dynamics_requests,
+    policy_requests,
+    rollout_requests,
 )
-from cosmos_robot.interface.call import ActionCall
+from cosmos_robot.interface.batch import ActionsLike, ObservationLike
 from cosmos_robot.interface.chain import chain
 from cosmos_robot.interface.media_modes import MediaModes
 from cosmos_robot.interface.reason_mode import ReasonMode
 from cosmos_robot.interface.request import ActionOptions, ActionRequest
-from cosmos_robot.types import Frames, Progress, Rollout, require_chunk_size
+from cosmos_robot.types import Frames, Progress, Rollout
 
 
 class WorldModel(MediaModes, ReasonMode, ABC):
@@ -78,14 +77,8 @@ class WorldModel(MediaModes, ReasonMode, ABC):
         Raises:
             InvalidInputError: if an argument does not fit; the message says what was expected.
         """
-        call = ActionCall.of(domain, options)
-        observations, batched = read_observations(observation)
-        given = call.actions(actions, len(observations), batched=batched)
-        items = [
-            call.request(i, "forward_dynamics", frames=seen.frame[None], action_chunk_size=len(acts), actions=acts)
-            for i, (seen, acts) in enumerate(zip(observations, given, strict=True))
-        ]
-        return _unbatch(self.generate(items, progress=call.progress), batched=batched)
+        asked = forward_dynamics_requests(observation, actions, domain, options)
+        return _unbatch(self.generate(asked.items, progress=asked.progress), batched=asked.batched)
 
     @overload
     def inverse_dynamics(
@@ -128,16 +121,8 @@ class WorldModel(MediaModes, ReasonMode, ABC):
         Raises:
             MediaError: if a clip is too short.
         """
-        call = ActionCall.of(domain, options)
-        clips, batched = read_clips(frames)
-        chunk = require_chunk_size(action_chunk_size or call.domain.action_chunk_size)
-        items = []
-        for i, clip in enumerate(clips):
-            notes = cut_note(len(clip), chunk)
-            items.append(
-                call.request(i, "inverse_dynamics", frames=clip[: chunk + 1], action_chunk_size=chunk, notes=notes)
-            )
-        return _unbatch(self.generate(items, progress=call.progress), batched=batched)
+        asked = inverse_dynamics_requests(frames, domain, action_chunk_size, options)
+        return _unbatch(self.generate(asked.items, progress=asked.progress), batched=asked.batched)
 
     @overload
     def policy(
@@ -185,17 +170,10 @@ class WorldModel(MediaModes, ReasonMode, ABC):
         Raises:
             InvalidInputError: if the domain's form needs a state and there is none, or has no place for one.
         """
-        call = ActionCall.of(domain, options)
-        observations, batched = read_observations(observation)
-        chunk = require_chunk_size(action_chunk_size or call.domain.action_chunk_size)
-        wanted = call.domain.decodes_frames if return_frames is None else return_frames
-        items = [
-            call.request(
-                i, "policy", frames=seen.frame[None], action_chunk_size=chunk, state=given, return_frames=wanted
-            )
-            for i, (seen, given) in enumerate(zip(observations, call.states(state, observations), strict=True))
-        ]
-        return _unbatch(self.generate(items, progress=call.progress), batched=batched)
+        asked = policy_requests(
+            observation, domain, action_chunk_size, options, state=state, return_frames=return_frames
+        )
+        return _unbatch(self.generate(asked.items, progress=asked.progress), batched=asked.batched)
 
     @overload
     def rollout(
@@ -238,15 +216,8 @@ class WorldModel(MediaModes, ReasonMode, ABC):
             action_chunk_size: transitions of one generation; None takes the domain's.
             options: see `ActionOptions`.
         """
-        call = ActionCall.of(domain, options)
-        observations, batched = read_observations(observation)
-        given = call.actions(actions, len(observations), batched=batched)
-        chunk = require_chunk_size(action_chunk_size or call.domain.action_chunk_size)
-        items = [
-            call.request(i, "forward_dynamics", frames=seen.frame[None], action_chunk_size=chunk, actions=acts)
-            for i, (seen, acts) in enumerate(zip(observations, given, strict=True))
-        ]
-        return _unbatch(chain(self.generate, items, progress=call.progress), batched=batched)
+        asked = rollout_requests(observation, actions, domain, action_chunk_size, options)
+        return _unbatch(chain(self.generate, asked.items, progress=asked.progress), batched=asked.batched)
 
 
 def _unbatch(rollouts: list[Rollout], *, batched: bool) -> Rollout | list[Rollout]:
