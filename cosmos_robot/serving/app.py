@@ -32,6 +32,7 @@ INTERFACES: tuple[tuple[InterfaceStyle, Callable[[Service], APIRouter], tuple[ty
     (nim.STYLE, nim.router, nim.BODIES),
     (baseten.STYLE, baseten.router, baseten.BODIES),
     (fal.STYLE, fal.router, fal.BODIES),
+    (openai_chat.STYLE, openai_chat.router, openai_chat.BODIES),
 )
 """Every interface: how it shows problems, its router, and the models of its bodies."""
 
@@ -69,7 +70,7 @@ def create_app(settings: ServerSettings, world_model: WorldModel | None = None) 
     app = FastAPI(title="cosmos-robot", version=package_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
     styles = [style for style, _, _ in INTERFACES]
-    paths = LocalPaths(_local_folders(settings))
+    paths = app.state.paths = LocalPaths(_local_folders(settings))
     for _, make_router, _ in INTERFACES:
         app.include_router(make_router(service))
     app.add_middleware(Gate, settings=settings, styles=styles, paths=paths, metrics=service.metrics)
