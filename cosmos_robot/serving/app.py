@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cosmos_robot.interface.world_model import WorldModel
-from cosmos_robot.serving import baseten, fal, nim, own, own_jobs
+from cosmos_robot.serving import baseten, fal, nim, own, own_jobs, pixazo
 from cosmos_robot.serving.interface_style import OWN_STYLE, InterfaceStyle, style_of
 from cosmos_robot.serving.local_paths import LocalPaths
 from cosmos_robot.serving.middleware import Gate
@@ -24,6 +24,7 @@ from cosmos_robot.serving.problems import TABLE, Kind, Problem, RequestError, pr
 from cosmos_robot.serving.service import Service
 from cosmos_robot.serving.settings import ServerSettings
 from cosmos_robot.serving.versions import package_version
+from cosmos_robot.serving.webhook_dispatcher import WebhookDispatcher
 
 _LOG = logging.getLogger("cosmos_robot.serving")
 
@@ -33,8 +34,12 @@ INTERFACES: tuple[tuple[InterfaceStyle, Callable[[Service], APIRouter], tuple[ty
     (baseten.STYLE, baseten.router, baseten.BODIES),
     (fal.STYLE, fal.router, fal.BODIES),
     (openai_chat.STYLE, openai_chat.router, openai_chat.BODIES),
+    (pixazo.STYLE, pixazo.router, pixazo.BODIES),
 )
 """Every interface: how it shows problems, its router, and the models of its bodies."""
+
+WEBHOOKS = {fal.STYLE.name: fal.WEBHOOK, pixazo.STYLE.name: pixazo.WEBHOOK}
+"""How interfaces with webhooks tell of a job that has ended."""
 
 _HTTP_KINDS = {404: Kind.NOT_FOUND, 405: Kind.METHOD}
 
@@ -60,11 +65,14 @@ def create_app(settings: ServerSettings, world_model: WorldModel | None = None) 
             None if settings.checkpoint == "embedded" else settings.checkpoint, safety=settings.safety
         )
     service = Service(settings, world_model)
+    webhooks = WebhookDispatcher(service, WEBHOOKS)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await service.start()
+        webhooks.start()
         yield
+        await webhooks.stop()
         await service.stop()
 
     app = FastAPI(title="cosmos-robot", version=package_version(), lifespan=lifespan, docs_url=None, redoc_url=None)

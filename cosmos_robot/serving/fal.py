@@ -3,7 +3,6 @@
 fal has two hosts with equal paths; here they are two mount points, `/fal/run/` and `/fal/queue/`.
 """
 
-import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -13,15 +12,17 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from cosmos_robot.serving.answer import MEDIA_TYPES, Answer, AnsweredItem
+from cosmos_robot.serving.answer import Answer, AnsweredItem
+from cosmos_robot.serving.answer_address import base_url, media_address, media_type
 from cosmos_robot.serving.answer_headers import answer_headers
 from cosmos_robot.serving.fal_request import FalImageToVideo, FalReader, FalTextToImage
 from cosmos_robot.serving.interface_style import InterfaceStyle
 from cosmos_robot.serving.job import Job, JobState
 from cosmos_robot.serving.json_body import body_reader, json_schema
-from cosmos_robot.serving.own import file_url
 from cosmos_robot.serving.problems import Kind, Problem, RequestError
 from cosmos_robot.serving.service import Service
+from cosmos_robot.serving.webhook_dispatcher import WebhookForm
+from cosmos_robot.serving.webhook_request import read_webhook
 
 APP = "nvidia/cosmos-3-super"
 RUN, QUEUE = "/fal/run", "/fal/queue"
@@ -83,10 +84,11 @@ def _add_endpoint(
         request: Request, body: Annotated[Any, Depends(read)], fal_webhook: str | None = None
     ) -> dict[str, Any]:
         """Accept a request into the queue."""
-        if fal_webhook is not None:
-            raise RequestError.of_field("fal_webhook", "this server calls no webhooks; ask for the status.")
+        webhook = await read_webhook(service, request, fal_webhook, "fal_webhook")
         question = await run_in_threadpool(reader.question, body)
-        job = await service.submit(question, interface=STYLE.name, endpoint=endpoint, options=_options(body))
+        job = await service.submit(
+            question, interface=STYLE.name, endpoint=endpoint, options=_options(body), webhook=webhook
+        )
         return {"status": "IN_QUEUE", "queue_position": await _position(service, job), **_urls(service, request, job)}
 
 
@@ -142,8 +144,7 @@ async def _position(service: Service, job: Job) -> int:
 
 
 def _urls(service: Service, request: Request, job: Job) -> dict[str, str]:
-    base = service.settings.public_url or str(request.base_url)
-    url = base.rstrip("/") + REQUESTS.format(request_id=job.id)
+    url = base_url(service.settings, request) + REQUESTS.format(request_id=job.id)
     return {
         "request_id": job.id,
         "response_url": url,
@@ -183,15 +184,30 @@ async def _events(service: Service, request: Request, job: Job, *, logs: bool) -
 
 
 async def _result(service: Service, request: Request, job: Job, answer: Answer) -> JSONResponse:
-    shown = await run_in_threadpool(_body, service, request, job, answer)
+    shown = await run_in_threadpool(_body, base_url(service.settings, request), job, answer)
     headers = {**answer_headers(job, answer), "x-fal-request-id": job.id}
     if job.attached and job.options["sync_mode"]:
         await service.discard(job.id)
     return JSONResponse(shown, headers=headers)
 
 
-def _body(service: Service, request: Request, job: Job, answer: Answer) -> dict[str, Any]:
-    files = [_file(service, request, job, answer, index) for index in range(len(answer.items))]
+async def _webhook_body(service: Service, job: Job, base: str) -> dict[str, Any]:
+    """The result, or the body that its address answers with instead."""
+    shown = {"request_id": job.id, "gateway_request_id": job.id}
+    try:
+        answer = await service.result(job)
+    except RequestError as error:
+        problem = error.problem
+        payload = _error_body(problem, STYLE.status(problem.kind))
+        return {**shown, "status": "ERROR", "error": problem.message, "payload": payload}
+    return {**shown, "status": "OK", "payload": await run_in_threadpool(_body, base, job, answer)}
+
+
+WEBHOOK = WebhookForm(headers="X-Fal-Webhook", body=_webhook_body)
+
+
+def _body(base: str, job: Job, answer: Answer) -> dict[str, Any]:
+    files = [_file(base, job, answer, index) for index in range(len(answer.items))]
     first = answer.items[0]
     if job.mode == "image2video":
         return {"video": files[0], "seed": first.seed}
@@ -204,18 +220,14 @@ def _body(service: Service, request: Request, job: Job, answer: Answer) -> dict[
     }
 
 
-def _file(service: Service, request: Request, job: Job, answer: Answer, index: int) -> dict[str, Any]:
-    name = str(answer.items[index].media)
-    kind = MEDIA_TYPES[f".{name.rpartition('.')[2]}"]
-    if job.options["sync_mode"]:
-        return {"url": f"data:{kind};base64,{base64.b64encode(answer.media(index)).decode()}", "content_type": kind}
-    size = (answer.folder / name).stat().st_size
-    return {
-        "url": file_url(service, request, job.id, name),
-        "content_type": kind,
-        "file_name": name,
-        "file_size": size,
+def _file(base: str, job: Job, answer: Answer, index: int) -> dict[str, Any]:
+    inline = job.options["sync_mode"]
+    shown = {
+        "url": media_address(base, job.id, answer, index, inline=inline),
+        "content_type": media_type(answer, index),
     }
+    name = str(answer.items[index].media)
+    return shown if inline else {**shown, "file_name": name, "file_size": (answer.folder / name).stat().st_size}
 
 
 def _sides(item: AnsweredItem) -> dict[str, int]:

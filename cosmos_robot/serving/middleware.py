@@ -1,6 +1,8 @@
-"""What every request passes before an interface sees it: its size, its key, and a place where errors become answers."""
+"""What every request passes before an interface sees it: the name it calls the server by, its key, its size."""
 
+import re
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,10 +12,11 @@ from cosmos_robot.serving.keys import has_key
 from cosmos_robot.serving.local_paths import LocalPaths
 from cosmos_robot.serving.metrics import Metrics
 from cosmos_robot.serving.problems import Kind, Problem, RequestError
-from cosmos_robot.serving.settings import ServerSettings
+from cosmos_robot.serving.settings import ServerSettings, is_loopback
+from cosmos_robot.serving.webhook_signature import KEYS_PATH
 
-OPEN_PATHS = ("/v1/health/ready", "/v1/health/live", "/healthz")
-"""Paths that need no key: whoever watches over the server asks them."""
+OPEN_PATHS = ("/v1/health/ready", "/v1/health/live", "/healthz", KEYS_PATH)
+"""Paths that need no key: whoever watches over the server asks them, or verifies a webhook."""
 
 FILES = "/files/"
 """Beginning of paths that need no key either: their addresses hold a job's id, which nobody guesses."""
@@ -23,7 +26,7 @@ _POLICY_VIOLATION = 1008
 
 
 class Gate:
-    """Refuses requests that are too large or carry no key, and counts the answers.
+    """Refuses requests that are for another server, too large, or carry no key, and counts the answers.
 
     Args:
         app: behind the gate.
@@ -44,12 +47,12 @@ class Gate:
     ) -> None:
         self._app, self._settings, self._styles = app, settings, styles
         self._paths, self._metrics = paths, metrics
+        self._names = _names(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or refuse it."""
         if scope["type"] != "http":
-            keys = self._settings.api_keys
-            if scope["type"] == "websocket" and keys and not has_key(Headers(scope=scope), keys):
+            if scope["type"] == "websocket" and self._refusal(scope) is not None:
                 await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
                 return
             await self._app(scope, receive, send)
@@ -68,16 +71,44 @@ class Gate:
             await style.response(problem, self._paths)(scope, receive, counted)
 
     def _problem(self, scope: Scope) -> Problem | None:
+        problem = self._refusal(scope)
+        if problem is not None:
+            return problem
+        most = self._settings.limits.request_bytes
+        length = Headers(scope=scope).get("content-length", "0")
+        if length.isdecimal() and int(length) > most:
+            return _too_large(most)
+        return None
+
+    def _refusal(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
+        if self._names is not None and _name(headers.get("host", "")) not in self._names:
+            return Problem(
+                Kind.FORBIDDEN, "this server does not go by the name in the Host header; say its own with --public-url."
+            )
         keys = self._settings.api_keys
         open_path = scope["path"] in OPEN_PATHS or scope["path"].startswith(FILES)
         if keys and not open_path and not has_key(headers, keys):
             return Problem(Kind.UNAUTHORIZED, "this server wants an API key; yours is missing or wrong.")
-        most = self._settings.limits.request_bytes
-        length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > most:
-            return _too_large(most)
         return None
+
+
+def _names(settings: ServerSettings) -> frozenset[str] | None:
+    """What a server that listens on this machine alone goes by; None where it listens to others.
+
+    A page from elsewhere whose name leads to this machine ("DNS rebinding") asks in that name, and a browser lets it
+    read the answer. Beyond this machine a key is needed, which such a page does not have.
+    """
+    if not is_loopback(settings.host):
+        return None
+    public = urlsplit(settings.public_url).hostname if settings.public_url else None
+    return frozenset({"localhost", "127.0.0.1", "::1", settings.host.lower(), public or "localhost"})
+
+
+def _name(host: str) -> str:
+    """The name in a Host header, without brackets and port."""
+    found = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]@/]+))(?::\d*)?", host.lower())
+    return "" if found is None else found[1] or found[2]
 
 
 def _bounded(receive: Receive, most: int) -> Receive:

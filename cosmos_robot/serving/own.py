@@ -4,7 +4,6 @@ from typing import Any
 
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
 from starlette.responses import FileResponse
 
 from cosmos_robot.serving.answer import MEDIA_TYPES
@@ -57,18 +56,3 @@ def router(service: Service) -> APIRouter:
 
     add_jobs(routes, service)
     return routes
-
-
-def file_url(service: Service, request: Request, job_id: str, name: str) -> str:
-    """Address of a file of an answer, as clients reach it."""
-    return file_address(base_url(service, request), job_id, name)
-
-
-def file_address(base: str, job_id: str, name: str) -> str:
-    """Address of a file of an answer, under the server's own."""
-    return f"{base}{FILES}{job_id}/{name}"
-
-
-def base_url(service: Service, request: Request) -> str:
-    """The server's own address, as clients reach it, without a slash at its end."""
-    return (service.settings.public_url or str(request.base_url)).rstrip("/")

@@ -28,6 +28,7 @@ class Kind(Enum):
     MALFORMED = ("malformed", 400)
     IN_PROGRESS = ("in_progress", 400)
     UNAUTHORIZED = ("unauthorized", 401)
+    FORBIDDEN = ("forbidden", 403)
     NOT_FOUND = ("not_found", 404)
     METHOD = ("method_not_allowed", 405)
     CONFLICT = ("conflict", 409)

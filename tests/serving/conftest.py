@@ -27,7 +27,7 @@ def serve(tmp_path):
         settings.setdefault("data", tmp_path / f"data{count}")
         model = model or SteppingModel()
         app = create_app(ServerSettings(**settings), model)
-        with TestClient(app, raise_server_exceptions=False) as client:
+        with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
             client.model = model
             yield client
 
@@ -39,7 +39,7 @@ def shared_client(tmp_path_factory):
     """One server for all tests of a file that change nothing but its model's memory."""
     model = SteppingModel()
     app = create_app(ServerSettings(data=tmp_path_factory.mktemp("shared")), model)
-    with TestClient(app, raise_server_exceptions=False) as started:
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as started:
         started.model = model
         yield started
 

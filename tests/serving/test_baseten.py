@@ -50,7 +50,7 @@ def baseten(media_root, tmp_path_factory):
 
     model = SteppingModel()
     settings = ServerSettings(data=tmp_path_factory.mktemp("data"), media_root=media_root)
-    with TestClient(create_app(settings, model), raise_server_exceptions=False) as client:
+    with TestClient(create_app(settings, model), base_url="http://localhost", raise_server_exceptions=False) as client:
         client.model = model
         yield client
 

@@ -25,7 +25,7 @@ def test_all_modes_of_a_whole_checkpoint(pipelines, tmp_path, frame, png, mp4):
     settings = ServerSettings(data=tmp_path / "data", checkpoint=str(folder))
     rows = np.random.default_rng(0).uniform(-1, 1, (32, 10)).astype(np.float32)
     params = {"domain_name": "bridge_orig_lerobot", "action_chunk_size": 16}
-    with TestClient(create_app(settings, world_model), raise_server_exceptions=False) as client:
+    with TestClient(create_app(settings, world_model), base_url="http://localhost") as client:
 
         def infer(canvas="96x96", **body):
             answer = client.post("/v1/infer", json=body)
