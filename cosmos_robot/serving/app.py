@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cosmos_robot.interface.world_model import WorldModel
-from cosmos_robot.serving import baseten, fal, nim, own, own_jobs, pixazo
+from cosmos_robot.serving import baseten, fal, nim, openai_chat, own, own_jobs, pixazo
 from cosmos_robot.serving.interface_style import OWN_STYLE, InterfaceStyle, style_of
 from cosmos_robot.serving.local_paths import LocalPaths
 from cosmos_robot.serving.middleware import Gate
