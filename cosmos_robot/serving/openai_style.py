@@ -1,0 +1,46 @@
+"""How OpenAI shows what is wrong with a request."""
+
+from typing import Any
+
+from cosmos_robot.serving.interface_style import InterfaceStyle
+from cosmos_robot.serving.problems import Kind, Problem
+
+_CODES = {
+    Kind.UNAUTHORIZED: "invalid_api_key",
+    Kind.UNKNOWN_FIELD: "unknown_parameter",
+    Kind.BAD_VALUE: "invalid_value",
+    Kind.UNSUPPORTED: "unsupported_value",
+    Kind.UNSAFE: "content_policy_violation",
+    Kind.QUEUE_FULL: "rate_limit_exceeded",
+}
+
+
+def error_body(problem: Problem, status: int) -> dict[str, Any]:
+    """The body of an error: a sentence, its type, the parameter that it is about, a code."""
+    first = problem.findings[0] if problem.findings else None
+    code = _CODES.get(problem.kind, problem.kind.label)
+    if first is not None and problem.kind is Kind.NOT_FOUND:
+        code = first.type
+    return {
+        "error": {
+            "message": problem.message,
+            "type": _type(status),
+            "param": None if first is None or not first.field else ".".join(map(str, first.field)),
+            "code": code,
+        }
+    }
+
+
+def _type(status: int) -> str:
+    if status >= 500:
+        return "server_error"
+    return "rate_limit_error" if status == 429 else "invalid_request_error"
+
+
+STYLE = InterfaceStyle(
+    name="openai",
+    prefixes=("/v1/chat/", "/v1/models", "/v1/videos"),
+    body=error_body,
+    statuses={Kind.BAD_VALUE: 400, Kind.UNKNOWN_FIELD: 400, Kind.UNSUPPORTED: 400, Kind.UNSAFE: 400},
+)
+"""What is wrong with a request is 400 there, not 422."""
