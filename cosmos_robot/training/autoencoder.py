@@ -21,6 +21,7 @@ from cosmos_robot.training.autoencoder_check import latent_statistics, psnr_of_c
 from cosmos_robot.training.autoencoder_forward import decode_latents, encode_moments
 from cosmos_robot.training.ema import Ema
 from cosmos_robot.training.muon import Muon
+from cosmos_robot.training.precision import bfloat16_where_it_pays
 from cosmos_robot.training.pusht_clips import ClipSource, colour_bins, to_pixels
 from cosmos_robot.training.run_folder import RunFolder
 from cosmos_robot.training.schedule import Budget, LearningRate
@@ -282,7 +283,7 @@ def _build_optimizers(
 
 def _loss(vae: Any, pixels: Tensor, noise: Tensor, weight: Tensor, kl_weight: float) -> Tensor:
     """Weighted L1 and squared error, and the divergence of the latents; bf16 inside where the processor has it."""
-    with torch.autocast(pixels.device.type, dtype=torch.bfloat16):
+    with bfloat16_where_it_pays(pixels.device.type):
         mean, log_variance = encode_moments(vae, pixels).float().chunk(2, dim=1)
         log_variance = log_variance.clamp(-30.0, 20.0)
         decoded = decode_latents(vae, mean + (0.5 * log_variance).exp() * noise)
@@ -293,7 +294,7 @@ def _loss(vae: Any, pixels: Tensor, noise: Tensor, weight: Tensor, kl_weight: fl
 
 def _decoder_loss(vae: Any, pixels: Tensor, noise: Tensor, weight: Tensor) -> Tensor:
     """Weighted error of the decoder alone, on the encoder's mean with `noise` added."""
-    with torch.autocast(pixels.device.type, dtype=torch.bfloat16):
+    with bfloat16_where_it_pays(pixels.device.type):
         with torch.no_grad():
             mean = encode_moments(vae, pixels).float().chunk(2, dim=1)[0]
         decoded = decode_latents(vae, mean + noise)

@@ -24,6 +24,7 @@ from cosmos_robot.training.flow_matching import (
     mode_loss,
 )
 from cosmos_robot.training.muon import Muon
+from cosmos_robot.training.precision import bfloat16_where_it_pays
 from cosmos_robot.training.prompt_mix import ModeShare, TextEncoder, draw_prompts, draw_windows
 from cosmos_robot.training.run_folder import RunFolder
 from cosmos_robot.training.schedule import Budget, LearningRate
@@ -48,7 +49,7 @@ class PostTraining:
         clip_gradient: largest norm of the gradient.
         ema_decay: of the averaged weights.
         seed: of every batch.
-        autocast: whether matrix products run in bfloat16.
+        autocast: whether matrix products run in bfloat16, on devices where that is faster.
         compile: whether the generation tower is compiled: twice as fast on a CPU, minutes of start-up. Every step
             then has one prompt for all its modes (`prompts` 1), so that a mode has one shape.
         log_steps: steps between two lines of metrics, each a mean over them.
@@ -185,7 +186,7 @@ class PostTrainer:
         prompts = draw_prompts(self._by_prompt, self._by_goal, config.prompts, rng)
         due = [share for share in config.modes if self.step % share.every == 0]
         items = sum(share.items for share in config.modes)
-        with torch.autocast(self.transformer.device.type, dtype=torch.bfloat16, enabled=config.autocast):
+        with bfloat16_where_it_pays(self.transformer.device.type, wanted=config.autocast):
             for share in due:
                 batch = self._draw(share, prompts, rng, known)
                 found = mode_loss(self.tower, batch, self._objective(share), rng)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.training.autoencoder_forward import encode_moments
+from cosmos_robot.training.precision import bfloat16_where_it_pays
 from cosmos_robot.training.pusht_clips import to_pixels
 from cosmos_robot.training.pusht_prompts import hindsight_prompt
 from cosmos_robot.training.pusht_recording import PushTRecording, read_shard, recorded_shards
@@ -35,7 +36,7 @@ class WindowConfig:
         quiet_share: share of the windows in which neither the T nor the pusher moves that is kept.
         seed: of the starts and the wordings, together with the episode's own.
         batch: windows encoded at once.
-        compile: whether the encoder is compiled and runs in bfloat16: several times as fast on a CPU.
+        compile: whether the encoder is compiled, and runs in bfloat16 where that is faster.
     """
 
     per_episode: int = 16
@@ -100,7 +101,7 @@ def latent_encoder(vae: Any, *, compiled: bool = False) -> LatentEncoder:
     moments = torch.compile(encode_moments, dynamic=False) if compiled else encode_moments
 
     def encode(pixels: Tensor) -> Tensor:
-        with torch.no_grad(), torch.autocast(pixels.device.type, dtype=torch.bfloat16, enabled=compiled):
+        with torch.no_grad(), bfloat16_where_it_pays(pixels.device.type, wanted=compiled):
             latents: Tensor = moments(vae, pixels).float().chunk(2, dim=1)[0]
         return (latents - mean) / std
 
