@@ -14,6 +14,7 @@ import av.error
 import numpy as np
 
 from cosmos_robot.datasets.images import read_image
+from cosmos_robot.datasets.media_kind import media_suffix
 from cosmos_robot.datasets.video import stream_video
 from cosmos_robot.errors import MediaError
 from cosmos_robot.serving.fetch import Fetcher
@@ -71,7 +72,7 @@ class MediaReader:
         Raises:
             RequestError: if they are too large, or of no kind that is read.
         """
-        suffix = sniff(content)
+        suffix = media_suffix(content)
         if suffix is None:
             raise RequestError.of_field(
                 field, "neither an image (png, jpg, webp) nor a video (mp4, mov, mkv, webm, avi)."
@@ -156,24 +157,6 @@ def decode_base64(text: str, field: str) -> bytes:
     if not content:
         raise RequestError.of_field(field, "there is no media in it.")
     return content
-
-
-def sniff(content: bytes) -> str | None:
-    """The suffix of a file by its first bytes, or None where it is of no kind that is read.
-
-    Only these kinds ever reach a decoder: others (playlists for instance) may name files of this machine.
-    """
-    if content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return ".png"
-    if content.startswith(b"\xff\xd8\xff"):
-        return ".jpg"
-    if content[:4] == b"RIFF":
-        return {b"WEBP": ".webp", b"AVI ": ".avi"}.get(content[8:12])
-    if content.startswith(b"\x1aE\xdf\xa3"):
-        return ".mkv"
-    if content[4:8] in (b"ftyp", b"moov", b"mdat", b"wide"):
-        return ".mp4"
-    return None
 
 
 @contextmanager
