@@ -202,8 +202,3 @@ def test_what_fails_says_so_in_status_and_result(run, client):
     assert status["error_type"] == "internal"
     assert "hostname" not in str(status)
     assert client.get(url).status_code == 500
-
-
-def test_a_webhook_is_refused_not_forgotten(client):
-    answer = client.post(f"{QUEUE}/text-to-image?fal_webhook=https://example.com", json=T2I)
-    assert answer.status_code == 422
