@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     from cosmos_robot.interface.reason import Reasoner, Reasoning, ReasonRequest, ReasonSampling
     from cosmos_robot.interface.request import ActionRequest
     from cosmos_robot.interface.world_model import WorldModel
+    from cosmos_robot.remote.async_world_model import AsyncRemoteWorldModel
     from cosmos_robot.remote.chat_reasoner import ChatReasoner
+    from cosmos_robot.remote.options import Timeouts
+    from cosmos_robot.remote.remote_world_model import RemoteWorldModel
+    from cosmos_robot.remote.retries import Retries
     from cosmos_robot.safety.checker import SafetyChecker
     from cosmos_robot.safety.words import WordChecker
     from cosmos_robot.types import Actions, ActionSpace, Observation, Rollout, Sound
@@ -44,6 +48,7 @@ __all__ = [
     "ActionSpace",
     "Actions",
     "AgenticRecord",
+    "AsyncRemoteWorldModel",
     "Candidate",
     "ChatReasoner",
     "Column",
@@ -65,10 +70,13 @@ __all__ = [
     "Reasoning",
     "RecordEpisodes",
     "RecordedFeatures",
+    "RemoteWorldModel",
+    "Retries",
     "Rollout",
     "RolloutRecorder",
     "SafetyChecker",
     "Sound",
+    "Timeouts",
     "Truth",
     "VideoPart",
     "Window",
@@ -93,7 +101,11 @@ __all__ = [
 _WHERE = {
     "AgenticRecord": "cosmos_robot.interface.generation",
     "Candidate": "cosmos_robot.interface.generation",
+    "AsyncRemoteWorldModel": "cosmos_robot.remote.async_world_model",
     "ChatReasoner": "cosmos_robot.remote.chat_reasoner",
+    "RemoteWorldModel": "cosmos_robot.remote.remote_world_model",
+    "Retries": "cosmos_robot.remote.retries",
+    "Timeouts": "cosmos_robot.remote.options",
     "ImagePart": "cosmos_robot.interface.chat",
     "Message": "cosmos_robot.interface.chat",
     "VideoPart": "cosmos_robot.interface.chat",

@@ -48,8 +48,12 @@ class ServiceError(CosmosRobotError, ConnectionError):
     """A service that cannot be reached, or fails for a moment; trying again may help."""
 
 
+class AccessError(CosmosRobotError, PermissionError):
+    """A service does not let the caller in: the key is missing or wrong, or its credit is used up."""
+
+
 class AnswerError(CosmosRobotError, ValueError):
-    """A language model's answer that is not what was asked for: a refusal, or malformed JSON."""
+    """An answer of a language model or a service that is not what was asked for: a refusal, or malformed JSON."""
 
 
 class UnsafeContentError(CosmosRobotError, ValueError):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from cosmos_robot.interface.request import ActionRequest
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.prompting.facts import CaptionFacts
 from cosmos_robot.prompting.refinement import Refinement
+from cosmos_robot.remote.options import RemoteOptions
 from cosmos_robot.safety.checker import NoChecker, SafetyChecker, choose_safety
 from cosmos_robot.types import (
     Canvas,
@@ -287,31 +288,52 @@ def load_world_model(
     dtype: "str | torch.dtype | None" = None,
     reasoner: Reasoner | None = None,
     safety: str | SafetyChecker = "off",
+    **service: Unpack[RemoteOptions],
 ) -> WorldModel:
     """Load a world model.
 
     Args:
         checkpoint: a folder in the diffusers layout, or the id of a repository on the Hugging Face Hub. None takes
-            the embedded Push-T model.
+            the embedded Push-T model. A URL is a service: `http://host:8000` (or https) a server of this library,
+            `nim://host:8000`, `baseten://MODEL_ID`, `fal://`, `pixazo://`, `cosmic://BUCKET_SLUG` the hosted
+            interfaces; the last four also with a host, as in `fal://host:8000`, and all with `+http` or `+https`, as in
+            `nim+https://host`. Nothing is sent, and no torch imported, before it is asked.
         device: "cpu", "cuda" or "cuda:N"; None takes CUDA where there is one.
         dtype: "float32" or "bfloat16"; None takes bfloat16 on CUDA and float32 on the CPU.
         reasoner: what upsamples prompts and judges candidates, as `ChatReasoner`; None is the checkpoint's own.
         safety: what looks at prompts and frames: "off", "words", "guardrail" (NVIDIA's), or a `SafetyChecker`.
+        service: see `RemoteOptions`; for URLs alone.
 
     Raises:
+        InvalidInputError: if an argument is not for such a checkpoint, or a service's key is missing.
         MissingDependencyError: if the safety checker is not installed; the message says what to install.
         CheckpointError: if it is not found or not whole.
         DeviceError: if the device is not there or has too little memory.
     """
+    checker = choose_safety(safety)
+    if is_service(checkpoint):
+        if device is not None or dtype is not None or reasoner is not None:
+            raise InvalidInputError(
+                "device, dtype and reasoner are for checkpoints on this machine, not for a service."
+            )
+        from cosmos_robot.remote.remote_world_model import RemoteWorldModel
+
+        return RemoteWorldModel(str(checkpoint), safety=checker, **service)
+    if service:
+        raise InvalidInputError(f"{', '.join(sorted(service))}: for the URL of a service, not for a checkpoint.")
     from cosmos_robot.engine.checkpoint import load_checkpoint
 
-    checker = choose_safety(safety)
     if checkpoint is None:
         if not EMBEDDED.is_dir():
             raise CheckpointError("this build carries no embedded checkpoint; name a folder or a Hub id.")
         checkpoint = EMBEDDED
     loaded = load_checkpoint(checkpoint, device=device, dtype=dtype)
     return LocalWorldModel(loaded, reasoner=reasoner, safety=checker)
+
+
+def is_service(checkpoint: object) -> bool:
+    """Whether what names a world model is the URL of a service."""
+    return isinstance(checkpoint, str) and "://" in checkpoint
 
 
 def _actions(request: ActionRequest, prediction: Prediction) -> FloatArray:

@@ -87,17 +87,40 @@ class ReasonMode:
             UnsupportedModeError: if this world model has no reasoner.
             MissingDependencyError: if a package is not installed; the message names the extra.
         """
-        unknown = set(sampling) - set(ReasonSampling.__dataclass_fields__)
-        if unknown:
-            raise TypeError(f"unknown keyword(s): {', '.join(sorted(unknown))}.")
-        request = ReasonRequest(
-            messages=make_chat(prompt, image=image, video=video, fps=fps, system=system),
-            sampling=ReasonSampling(**sampling),
-            json=json,
-            video_fps=video_fps,
+        request = chat_request(
+            prompt, image=image, video=video, fps=fps, video_fps=video_fps, system=system, json=json, **sampling
         )
         answered = self.answer(request)
         return answered if stream else answered.result()
+
+
+def chat_request(
+    prompt: str | Sequence[MessageLike],
+    *,
+    image: Frames | Sequence[Frames] | None = None,
+    video: Frames | None = None,
+    fps: float = 24.0,
+    video_fps: float = VIDEO_FPS,
+    system: str | None = None,
+    json: bool | Mapping[str, Any] = False,
+    **sampling: Any,
+) -> ReasonRequest:
+    """Make the request of one call; see `ReasonMode.reason`.
+
+    Raises:
+        TypeError: if a keyword is unknown.
+        InvalidInputError: if an argument does not fit.
+        MediaError: if a picture or a video is not uint8 RGB.
+    """
+    unknown = set(sampling) - set(ReasonSampling.__dataclass_fields__)
+    if unknown:
+        raise TypeError(f"unknown keyword(s): {', '.join(sorted(unknown))}.")
+    return ReasonRequest(
+        messages=make_chat(prompt, image=image, video=video, fps=fps, system=system),
+        sampling=ReasonSampling(**sampling),
+        json=json,
+        video_fps=video_fps,
+    )
 
 
 def make_chat(

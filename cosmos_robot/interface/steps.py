@@ -3,7 +3,7 @@
 So that one chain serves whoever asks: a world model on this machine, or a service on an event loop.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import NamedTuple
 
 from cosmos_robot.types import Progress
@@ -39,6 +39,19 @@ def run_steps[Asked, Answer](steps: Steps[Asked, Answer], ask: Callable[[Chunk[A
         chunk = next(steps)
         while True:
             chunk = steps.send(ask(chunk))
+    except StopIteration as ended:
+        joined: list[Answer] = ended.value
+        return joined
+
+
+async def run_steps_async[Asked, Answer](
+    steps: Steps[Asked, Answer], ask: Callable[[Chunk[Asked]], Awaitable[list[Answer]]]
+) -> list[Answer]:
+    """Ask for every chunk of a chain on an event loop, and give what they come to."""
+    try:
+        chunk = next(steps)
+        while True:
+            chunk = steps.send(await ask(chunk))
     except StopIteration as ended:
         joined: list[Answer] = ended.value
         return joined
