@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmos_robot.benchmarks.pusht_policy import MAX_ANGLE, MIN_WAY
+from cosmos_robot.benchmarks.pusht_policy import is_reached
 from cosmos_robot.errors import UnsupportedModeError
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.training.pusht_prompts import direction_name, direction_vector, push_prompt
@@ -46,8 +46,7 @@ class PolicyRun:
     @property
     def reached(self) -> bool:
         """Whether the T went at least 10 px of 96, within 45 degrees of the direction: the benchmark's own measure."""
-        length = float(np.linalg.norm(self.centres[-1] - self.centres[0]))
-        return bool(length >= MIN_WAY and float(self.way[-1]) >= length * np.cos(MAX_ANGLE))
+        return is_reached(self.centres[-1] - self.centres[0], self.direction)
 
 
 def run_policy(

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cosmos_robot.benchmarks.metrics_frames import psnr_of_frames
 from cosmos_robot.benchmarks.pusher_position import PositionError, position_errors
 from cosmos_robot.benchmarks.pusht_forward import (
     ForwardScores,
@@ -36,7 +37,7 @@ from cosmos_robot.benchmarks.pusht_policy import (
     unprompted,
 )
 from cosmos_robot.benchmarks.pusht_windows import HeldOutWindow, held_out_episodes, held_out_windows
-from cosmos_robot.training.autoencoder_check import frame_psnr, reconstruct
+from cosmos_robot.training.autoencoder_check import reconstruct
 from cosmos_robot.world_model import EMBEDDED, load_world_model
 
 
@@ -114,7 +115,7 @@ def autoencoder_psnr(checkpoint: Path, windows: list[HeldOutWindow]) -> float:
     figures = []
     for window in windows:
         made = reconstruct(vae, torch.from_numpy(window.frames[None]))
-        figures.append(frame_psnr(made.numpy()[0], window.frames))
+        figures.append(psnr_of_frames(made.numpy()[0], window.frames))
     return float(np.mean(figures))
 
 

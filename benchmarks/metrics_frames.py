@@ -33,7 +33,7 @@ class FrameFigures:
         ssim_moving: mean of the SSIM map over the same pixels.
     """
 
-    psnr: Curve
+    psnr: list[float]
     ssim: Curve
     psnr_moving: Curve
     ssim_moving: Curve
@@ -63,11 +63,16 @@ def frame_figures(frames: Frames, truth: Frames) -> FrameFigures:
     steps = range(1, len(truth))
     maps = [_ssim(frames[i], truth[i]) for i in steps]
     return FrameFigures(
-        psnr=[_psnr(frames[i].reshape(-1), truth[i].reshape(-1)) for i in steps],
+        psnr=psnr_of_frames(frames[1:], truth[1:]),
         ssim=[whole for whole, _ in maps],
         psnr_moving=[_psnr(frames[i][region[i]], truth[i][region[i]]) if region[i].any() else None for i in steps],
         ssim_moving=[float(maps[i - 1][1][region[i]].mean()) if region[i].any() else None for i in steps],
     )
+
+
+def psnr_of_frames(frames: Frames, truth: Frames) -> list[float]:
+    """PSNR in dB of each of the frames uint8 `[N, H, W, 3]`."""
+    return [_psnr(given.reshape(-1), true.reshape(-1)) for given, true in zip(frames, truth, strict=True)]
 
 
 def _psnr(given: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:

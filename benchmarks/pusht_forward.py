@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmos_robot.benchmarks.metrics_actions import r_squared
+from cosmos_robot.benchmarks.metrics_frames import psnr_of_frames
 from cosmos_robot.benchmarks.pusher_position import PositionError, position_errors
 from cosmos_robot.benchmarks.pusht_windows import HeldOutWindow
 from cosmos_robot.interface.world_model import WorldModel
-from cosmos_robot.training.autoencoder_check import frame_psnr
 from cosmos_robot.types import Rollout
 
 
@@ -69,7 +70,7 @@ def forward_scores(
     shuffled = _play(model, windows, others, num_steps)
     truth = np.stack([window.frames for window in windows])
     copied = np.broadcast_to(truth[:, :1], truth.shape)
-    psnr, control, copy = (frame_psnr(frames, truth)[:, 1:] for frames in (made, shuffled, copied))
+    psnr, control, copy = (_psnr(frames, truth) for frames in (made, shuffled, copied))
     errors = _positions(made, windows)
     return ForwardScores(
         psnr=float(psnr.mean()),
@@ -90,11 +91,8 @@ def inverse_scores(
     answers = model.inverse_dynamics([window.frames for window in windows], domain="pusht", num_steps=num_steps)
     read = np.stack([answer.actions for answer in answers])
     true = np.stack([window.actions for window in windows])
-    residual = np.square(read - true).sum((0, 1))
-    spread = np.square(true - true.mean((0, 1))).sum((0, 1))
-    return InverseScores(
-        r2=_rounded(1.0 - residual / spread), mean_error=float(np.linalg.norm(read - true, axis=-1).mean())
-    )
+    r2 = np.array(r_squared(read.reshape(-1, read.shape[-1]), true.reshape(-1, true.shape[-1])), dtype=np.float64)
+    return InverseScores(r2=_rounded(r2), mean_error=float(np.linalg.norm(read - true, axis=-1).mean()))
 
 
 def rollout_scores(
@@ -110,8 +108,8 @@ def rollout_scores(
     made, truth = _frames(answers), np.stack([window.frames for window in windows])
     copied = np.broadcast_to(truth[:, :1], truth.shape)
     return RolloutScores(
-        psnr_by_step=_rounded(frame_psnr(made, truth)[:, 1:].mean(0)),
-        psnr_copied_by_step=_rounded(frame_psnr(copied, truth)[:, 1:].mean(0)),
+        psnr_by_step=_rounded(_psnr(made, truth).mean(0)),
+        psnr_copied_by_step=_rounded(_psnr(copied, truth).mean(0)),
         position_by_step=_rounded(np.median(_positions(made, windows), axis=0)),
     )
 
@@ -128,6 +126,11 @@ def _play(
 
 def _frames(answers: Sequence[Rollout]) -> NDArray[np.uint8]:
     return np.stack([answer.frames for answer in answers if answer.frames is not None])
+
+
+def _psnr(made: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """PSNR `[B, T]` in dB of steps 1..T of clips `[B, T + 1, H, W, 3]`."""
+    return np.array([psnr_of_frames(one[1:], other[1:]) for one, other in zip(made, truth, strict=True)])
 
 
 def _positions(made: NDArray[np.uint8], windows: Sequence[HeldOutWindow]) -> NDArray[np.float64]:

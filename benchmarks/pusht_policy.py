@@ -6,11 +6,14 @@ direction. The table also holds a policy that is not told what to do, and random
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
+from cosmos_robot.benchmarks.pusht_direction import is_towards
+from cosmos_robot.envs.pusht_block import coverage_of
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.training.pusht_prompts import DIRECTIONS, direction_vector, push_prompt
 from cosmos_robot.training.pusht_recording import HELD_OUT_SEED, open_simulator
@@ -19,7 +22,6 @@ from cosmos_robot.types import Frames
 
 MIN_WAY = 10.0 * 512.0 / 96.0
 """How far the T must move, in table pixels."""
-MAX_ANGLE = np.pi / 4
 _CLEAR = 100.0
 """From this distance of the centres on pusher and T do not touch, table pixels."""
 
@@ -35,6 +37,40 @@ class PushTask:
     direction: str
 
 
+@dataclass(frozen=True, eq=False)
+class TaskOutcome:
+    """What came of a task.
+
+    Attributes:
+        task: what was asked.
+        way: float64 `[2]` from where the T's centre was to where it is, table pixels.
+        coverage: share of gym-pusht's goal that the T covers at the end, 0 to 1.
+        coverage_before: at the start.
+        frames: uint8 `[chunks + 1, 96, 96, 3]`, what was seen at the start and after each chunk.
+    """
+
+    task: PushTask
+    way: NDArray[np.float64]
+    coverage: float
+    coverage_before: float
+    frames: Frames
+
+    @property
+    def way_along(self) -> float:
+        """How far the T went in the direction that was asked, table pixels."""
+        return float(self.way @ direction_vector(self.task.direction))
+
+    @property
+    def moved(self) -> bool:
+        """Whether the T moved far enough, in whatever direction."""
+        return bool(np.linalg.norm(self.way) >= MIN_WAY)
+
+    @property
+    def reached(self) -> bool:
+        """Whether it moved far enough in the direction that was asked."""
+        return is_reached(self.way, self.task.direction)
+
+
 @dataclass(frozen=True)
 class PolicyScore:
     """What a policy reached.
@@ -48,6 +84,11 @@ class PolicyScore:
     reached: float
     moved: float
     median_way: float
+
+
+def is_reached(way: NDArray[np.floating], direction: str) -> bool:
+    """Whether a way `[2]` of the T, in table pixels, is far enough and within 45 degrees of a direction."""
+    return is_towards(way, direction, MIN_WAY)
 
 
 def push_tasks(count: int = 100) -> list[PushTask]:
@@ -74,20 +115,45 @@ def push_tasks(count: int = 100) -> list[PushTask]:
 
 def policy_score(choose: Choice, tasks: Sequence[PushTask], *, chunks: int, batch: int = 20) -> PolicyScore:
     """Run every task for some chunks of 16 actions, looking anew before each."""
-    ways, reached = [], []
     groups = [tasks[i : i + batch] for i in range(0, len(tasks), batch)]
-    for group in track(groups, description="policy in the simulator"):
-        for task, way in zip(group, _run(choose, group, chunks), strict=True):
-            length = float(np.linalg.norm(way))
-            along = float(way @ direction_vector(task.direction))
-            ways.append(length)
-            reached.append(length >= MIN_WAY and along >= length * np.cos(MAX_ANGLE))
-    lengths = np.array(ways)
+    outcomes = [
+        outcome
+        for group in track(groups, description="policy in the simulator")
+        for outcome in play_tasks(choose, group, chunks)
+    ]
     return PolicyScore(
-        reached=float(np.mean(reached)),
-        moved=float(np.mean(lengths >= MIN_WAY)),
-        median_way=float(np.median(lengths)),
+        reached=float(np.mean([outcome.reached for outcome in outcomes])),
+        moved=float(np.mean([outcome.moved for outcome in outcomes])),
+        median_way=float(np.median([np.linalg.norm(outcome.way) for outcome in outcomes])),
     )
+
+
+def play_tasks(choose: Choice, tasks: Sequence[PushTask], chunks: int) -> list[TaskOutcome]:
+    """Play tasks side by side in gym-pusht, looking anew before each chunk of 16 actions."""
+    envs = [open_simulator() for _ in tasks]
+    seen, poses = [], []
+    for env, task in zip(envs, tasks, strict=True):
+        observation, info = env.reset(seed=task.seed)
+        seen.append([observation["pixels"]])
+        poses.append(info["block_pose"])
+    infos: list[dict[str, Any]] = [{} for _ in tasks]
+    prompts = [push_prompt(task.direction) for task in tasks]
+    for chunk in range(chunks):
+        for i, actions in enumerate(choose([frames[-1] for frames in seen], prompts, chunk)):
+            pixels, infos[i] = _step_through(envs[i], actions)
+            seen[i].append(pixels)
+    for env in envs:
+        env.close()
+    return [
+        TaskOutcome(
+            task=task,
+            way=block_centre(infos[i]["block_pose"]) - block_centre(poses[i]),
+            coverage=float(infos[i]["coverage"]),
+            coverage_before=coverage_of(poses[i]),
+            frames=np.stack(seen[i]).astype(np.uint8),
+        )
+        for i, task in enumerate(tasks)
+    ]
 
 
 def prompted(model: WorldModel, num_steps: int | None = None) -> Choice:
@@ -117,22 +183,12 @@ def _ask(
     return [answer.actions for answer in answers]
 
 
-def _run(choose: Choice, tasks: Sequence[PushTask], chunks: int) -> list[NDArray[np.float64]]:
-    envs = [open_simulator() for _ in tasks]
-    seen, starts = [], []
-    ends: list[NDArray[np.float64]] = []
-    for env, task in zip(envs, tasks, strict=True):
-        observation, info = env.reset(seed=task.seed)
-        seen.append(observation["pixels"])
-        starts.append(block_centre(info["block_pose"]))
-    prompts = [push_prompt(task.direction) for task in tasks]
-    for chunk in range(chunks):
-        ends = []
-        for i, actions in enumerate(choose(seen, prompts, chunk)):
-            for action in actions:
-                observation, _, _, _, info = envs[i].step(np.clip(action, 0, 512).astype(np.float64))
-            seen[i] = observation["pixels"]
-            ends.append(block_centre(info["block_pose"]))
-    for env in envs:
-        env.close()
-    return [end - start for start, end in zip(starts, ends, strict=True)]
+def _step_through(env: Any, actions: NDArray[np.float32]) -> tuple[Frames, dict[str, Any]]:
+    """Take all actions and give what is seen after the last; drawing is most of a step, so it is done but once."""
+    shown = env.obs_type
+    env.obs_type = "state"
+    for action in actions[:-1]:
+        env.step(np.clip(action, 0, 512).astype(np.float64))
+    env.obs_type = shown
+    observation, _, _, _, info = env.step(np.clip(actions[-1], 0, 512).astype(np.float64))
+    return observation["pixels"], info

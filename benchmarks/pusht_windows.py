@@ -13,6 +13,7 @@ from cosmos_robot.training.pusht_recording import (
     RecordingConfig,
     read_shard,
     record,
+    shard_path,
 )
 from cosmos_robot.types import FloatArray, Frames
 
@@ -50,9 +51,15 @@ class HeldOutWindow:
 
 def held_out_episodes(folder: Path, count: int, workers: int = 1) -> list[PushTRecording]:
     """The first `count` held-out episodes, recorded into `folder` where they are not there yet."""
-    shards = -(-count // 25)
-    config = RecordingConfig(episodes=25 * shards, first_seed=HELD_OUT_SEED)
-    return [e for path in record(folder, config, workers) for e in read_shard(path)][:count]
+    return [e for path in held_out_shards(folder, count, workers) for e in read_shard(path)][:count]
+
+
+def held_out_shards(folder: Path, count: int, workers: int = 1) -> list[Path]:
+    """The files with the first `count` held-out episodes, recorded where they are not there yet."""
+    config = RecordingConfig(episodes=25 * -(-count // 25), first_seed=HELD_OUT_SEED)
+    seeds = range(config.first_seed, config.first_seed + config.episodes, config.shard_episodes)
+    paths = [shard_path(folder, range(first, first + config.shard_episodes)) for first in seeds]
+    return paths if all(path.exists() for path in paths) else record(folder, config, workers)
 
 
 def held_out_windows(episodes: Sequence[PushTRecording], actions: int) -> list[HeldOutWindow]:

@@ -142,10 +142,18 @@ def curve(series: Series) -> list[Estimate]:
 
 def ranked_rows(run: RunFigures) -> list[tuple[Row, float]]:
     """Rows from best to worst, with the figure that says so."""
-    series = next(s for s in run.series if s.metric == run.suite.ranking and s.variant == MODEL)
+    series = ranking_series(run)
+    if series is None:
+        return []
     by_key = {key_of(row): row for row in run.rows}
     order = sorted(series.values.items(), key=lambda item: item[1], reverse=series.higher_is_better)
     return [(by_key[key], value) for key, value in order]
+
+
+def ranking_series(run: RunFigures) -> Series | None:
+    """The figure by which rows are called best and worst: the suite's, or the first that there is."""
+    mine = [series for series in run.series if series.variant == MODEL]
+    return next((series for series in mine if series.metric == run.suite.ranking), mine[0] if mine else None)
 
 
 def _groups(values: Mapping[RowKey, Any]) -> dict[RowKey, int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cosmos_robot.benchmarks.report_figures import RunFigures, ranked_rows
+from cosmos_robot.benchmarks.report_figures import RunFigures, ranked_rows, ranking_series
 from cosmos_robot.benchmarks.run_execution import read_prediction
 from cosmos_robot.datasets.video import write_video
 from cosmos_robot.types import Frames
@@ -40,6 +40,9 @@ def shown_videos(run: RunFigures) -> tuple[list[ShownVideo], str | None]:
     """The videos of a run, or why there are none."""
     if not run.rows:
         return [], "no row is finished."
+    ranking = ranking_series(run)
+    if ranking is None:
+        return [], "no figure says which row is best."
     ranked = [(row, value) for row, value in ranked_rows(run) if read_prediction(run.folder, row["row"]) is not None]
     if not ranked:
         return [], "the run kept no predictions (--keep-predictions)."
@@ -47,10 +50,11 @@ def shown_videos(run: RunFigures) -> tuple[list[ShownVideo], str | None]:
     for name, place in (("best", 0), ("median", (len(ranked) - 1) // 2), ("worst", len(ranked) - 1)):
         row, value = ranked[place]
         kept = read_prediction(run.folder, row["row"])
-        if kept is None or "imagined" not in kept:
-            return [], "this suite imagines no frames."
-        title = f"{name}: {run.suite.ranking} {value:.4g}, episode {row['episode']}, from frame {row['start']}"
-        found.append(_shown(title, side_by_side(kept["true"], kept["imagined"])))
+        if kept is None or not {"imagined", "shown"} & set(kept):
+            return [], "this suite makes no frames."
+        frames = large(kept["shown"]) if "shown" in kept else side_by_side(kept["true"], kept["imagined"])
+        title = f"{name}: {ranking.metric} {value:.4g}, episode {row['episode']}, from frame {row['start']}"
+        found.append(_shown(title, frames))
     return found, None
 
 
@@ -58,12 +62,20 @@ def side_by_side(truth: Frames, imagined: Frames) -> Frames:
     """What happened, what was imagined, and twice their difference as darkness: `[N, H, 3 W + gaps, 3]`."""
     apart = np.abs(truth.astype(np.int16) - imagined).max(axis=-1, keepdims=True)
     difference = np.repeat(255 - np.clip(2 * apart, 0, 255), 3, axis=-1).astype(np.uint8)
-    factor = max(1, -(-_WIDTH // truth.shape[2]))
-    large = [clip.repeat(factor, axis=1).repeat(factor, axis=2) for clip in (truth, imagined, difference)]
-    gap = np.full((*large[0].shape[:2], 8, 3), 255, np.uint8)
-    frames = np.concatenate([large[0], gap, large[1], gap, large[2]], axis=2)
-    height, width = frames.shape[1] // 2 * 2, frames.shape[2] // 2 * 2  # what h264 takes
-    cut: Frames = frames[:, :height, :width]
+    clips = [large(clip) for clip in (truth, imagined, difference)]
+    gap = np.full((*clips[0].shape[:2], 8, 3), 255, np.uint8)
+    return _even(np.concatenate([clips[0], gap, clips[1], gap, clips[2]], axis=2))
+
+
+def large(frames: Frames) -> Frames:
+    """Frames of at least 192 pixels' width, in whole factors."""
+    factor = max(1, -(-_WIDTH // frames.shape[2]))
+    return _even(frames.repeat(factor, axis=1).repeat(factor, axis=2))
+
+
+def _even(frames: Frames) -> Frames:
+    """Cut to the even height and width that h264 takes."""
+    cut: Frames = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]
     return cut
 
 

@@ -25,8 +25,7 @@ class RowFile:
         self.path, head = folder / "rows.jsonl", folder / "run.json"
         wanted = json.loads(json.dumps(run))
         if head.exists() and self.path.exists():
-            known = json.loads(head.read_text(encoding="utf-8"))
-            changed = sorted(key for key in {*known, *wanted} if known.get(key) != wanted.get(key))
+            changed = self.changed(head, run)
             if changed:
                 raise InvalidInputError(
                     f"{folder} holds rows of a run with other settings ({', '.join(changed)}); choose another folder."
@@ -34,6 +33,12 @@ class RowFile:
         with replaced_when_complete(head) as temporary:
             temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
         self._drop_torn_line()
+
+    @staticmethod
+    def changed(head: Path, run: Mapping[str, Any]) -> list[str]:
+        """The settings in which a run is another one than that whose `run.json` is named."""
+        known, wanted = json.loads(head.read_text(encoding="utf-8")), json.loads(json.dumps(run))
+        return sorted(key for key in {*known, *wanted} if known.get(key) != wanted.get(key))
 
     def read(self) -> list[dict[str, Any]]:
         """All rows so far."""

@@ -1,14 +1,16 @@
 """What a benchmark run is: which suite, of which world model, on which episodes, with which settings."""
 
-import tomllib
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cosmos_robot.domains.nearest_names import did_you_mean
 from cosmos_robot.errors import InvalidInputError
 
-SUITES = ("forward-dynamics", "inverse-dynamics", "policy")
+WINDOW_SUITES = ("forward-dynamics", "inverse-dynamics", "policy", "generation")
+"""Those that are measured on windows of recorded episodes."""
+SUITES = (*WINDOW_SUITES, "closed-loop")
+SAMPLING_SUITES = ("policy", "closed-loop")
+"""Those in which several answers to one question are worth having."""
 
 _NOT_FIGURES = ("name", "batch", "keep_predictions")
 """Settings that do not change what is measured: a run may go on with other ones."""
@@ -20,7 +22,7 @@ class RunConfig:
 
     Attributes:
         suite: one of `SUITES`.
-        episodes: what `open_episodes` opens, or `pusht-held-out` (see `run_episodes.py`).
+        episodes: what `open_episodes` opens, or `pusht-held-out` (see `run_episodes.py`); "" where a suite needs none.
         domain: name or alias of a domain, or the path of a domain file.
         name: of the run, where a file has several.
         checkpoint: of the world model.
@@ -45,14 +47,15 @@ class RunConfig:
         fvd_weights: I3D as TorchScript.
         batch: rows of one call.
         keep_predictions: whether what was predicted is kept.
+        own: the suite's own settings, a dataclass beside it; None takes their defaults.
 
     Raises:
         InvalidInputError: if a setting is unknown or out of its range.
     """
 
     suite: str
-    episodes: str
     domain: str
+    episodes: str = ""
     name: str = ""
     checkpoint: str | None = None
     device: str | None = None
@@ -76,6 +79,7 @@ class RunConfig:
     fvd_weights: str | None = None
     batch: int = 1
     keep_predictions: bool = False
+    own: Any = None
 
     def __post_init__(self) -> None:
         if self.suite not in SUITES:
@@ -89,47 +93,26 @@ there are {', '.join(SUITES)}."
                 raise InvalidInputError(f"{name} must be at least 1; got {value}.")
         if self.seed < 0:
             raise InvalidInputError(f"seed must not be negative; got {self.seed}.")
-        if self.samples > 1 and self.suite != "policy":
-            raise InvalidInputError("samples is for the policy suite; other suites take noises, the seeds of a window.")
+        if self.samples > 1 and self.suite not in SAMPLING_SUITES:
+            raise InvalidInputError(
+                f"samples is for the suites {' and '.join(SAMPLING_SUITES)}; others take noises, the seeds of a window."
+            )
+        if not self.episodes and self.suite in WINDOW_SUITES:
+            raise InvalidInputError(f"the suite {self.suite} needs episodes, whose windows it is measured on.")
+
+    def settings[Settings](self, kind: type[Settings]) -> Settings:
+        """The suite's own settings.
+
+        Raises:
+            InvalidInputError: if they are another suite's.
+        """
+        found = kind() if self.own is None else self.own
+        if not isinstance(found, kind):
+            raise InvalidInputError(f"the suite {self.suite} takes {kind.__name__}; got {type(found).__name__}.")
+        return found
 
     def identity(self) -> dict[str, Any]:
         """Everything that the figures depend on, as plain data."""
-        return {key: value for key, value in asdict(self).items() if key not in _NOT_FIGURES}
-
-
-def read_run_file(path: Path) -> list[RunConfig]:
-    """Read a TOML file that names runs: `[defaults]` for all, and a `[[run]]` with a `name` for each.
-
-    Relative paths of checkpoints, episodes and domain files are relative to the file where there is such a file.
-
-    Raises:
-        InvalidInputError: if it cannot be read, or a key is unknown or missing.
-    """
-    try:
-        with path.open("rb") as file:
-            found = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise InvalidInputError(f"cannot read {path} as TOML: {error}.") from error
-    defaults, tables = found.pop("defaults", {}), found.pop("run", [])
-    if found or not isinstance(tables, list) or not tables:
-        raise InvalidInputError(f"{path} must have at least one [[run]], and beside them [defaults] alone.")
-    runs = [_run({**defaults, **table}, path) for table in tables]
-    names = [run.name for run in runs]
-    if "" in names or len(set(names)) < len(names):
-        raise InvalidInputError(f"{path}: each [[run]] needs a name of its own, which becomes its folder.")
-    return runs
-
-
-def _run(table: dict[str, Any], path: Path) -> RunConfig:
-    known = [field.name for field in fields(RunConfig)]
-    for key in table:
-        if key not in known:
-            raise InvalidInputError(f"{path}: unknown key {key!r}{did_you_mean(key, known)}.")
-    for key in ("suite", "episodes", "domain"):
-        if key not in table:
-            raise InvalidInputError(f"{path}: a run lacks the key {key!r}.")
-    for key in ("checkpoint", "episodes", "domain", "fvd_weights"):
-        beside = path.parent / str(table.get(key))
-        if key in table and beside.exists():
-            table[key] = str(beside.resolve())
-    return RunConfig(**table)
+        values = asdict(self)
+        own = values.pop("own")
+        return {key: value for key, value in values.items() if key not in _NOT_FIGURES} | (own or {})

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmos_robot.benchmarks.pusht_windows import held_out_episodes
+from cosmos_robot.benchmarks.pusht_windows import held_out_shards
 from cosmos_robot.datasets.episode import Episode, Episodes
 from cosmos_robot.datasets.open_episodes import open_episodes
 from cosmos_robot.errors import InvalidInputError
@@ -31,7 +31,7 @@ def open_run_episodes(source: str) -> Episodes:
         InvalidInputError: if there is nothing that is known.
     """
     if source == HELD_OUT:
-        held_out_episodes(HELD_OUT_FOLDER, HELD_OUT_EPISODES)
+        held_out_shards(HELD_OUT_FOLDER, HELD_OUT_EPISODES)
         return PushTEpisodes(HELD_OUT_FOLDER, HELD_OUT_EPISODES)
     folder = Path(source)
     if folder.is_dir() and any(folder.glob("pusht_*.npz")):

@@ -23,7 +23,7 @@ from cosmos_robot.benchmarks.run_config import RunConfig
 from cosmos_robot.benchmarks.run_identity import checkpoint_digest, episodes_digest
 from cosmos_robot.benchmarks.run_plan import PlannedRow, write_plan
 from cosmos_robot.benchmarks.suite import Row
-from cosmos_robot.benchmarks.suites import SUITE_OF
+from cosmos_robot.benchmarks.suites import SUITE_OF, completed
 from cosmos_robot.datasets.atomic_file import replaced_when_complete
 
 type Report = Callable[[int, int, int], None]
@@ -51,6 +51,7 @@ def execute(
     digest: str | None = None,
     workers: Workers | None = None,
     retry_failed: bool = False,
+    renew: bool = False,
     report: Report | None = None,
 ) -> list[Row]:
     """Measure every row that has no result yet, and give all results.
@@ -62,18 +63,23 @@ def execute(
         digest: of its weights, where `load` is one's own.
         workers: who measures.
         retry_failed: measure those again that failed.
+        renew: throw away what the folder holds of other weights or settings, instead of refusing.
         report: told of the progress.
 
     Raises:
         InvalidInputError: if the folder holds another run, or the episodes do not fit.
         CheckpointError: if there is no such checkpoint.
     """
+    config = completed(config)
     plan = SUITE_OF[config.suite].plan(config)
     made_of = {
         "checkpoint_digest": digest or checkpoint_digest(config.checkpoint),
         "episodes_digest": episodes_digest(config.episodes) if config.episodes else None,
     }
-    rows = RowFile(folder, config.identity() | made_of)
+    identity = config.identity() | made_of
+    if renew:
+        _clear_other_run(folder, identity)
+    rows = RowFile(folder, identity)
     write_plan(folder / "plan.jsonl", plan)
     found = latest(rows.read())
     failed = {row["row"] for row in found if row["status"] == "failed"}
@@ -116,6 +122,15 @@ def read_run(folder: Path) -> tuple[dict[str, Any], list[Row]]:
     path = folder / "rows.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
     return head, latest([json.loads(line) for line in lines if line.endswith("\n")])
+
+
+def _clear_other_run(folder: Path, identity: dict[str, Any]) -> None:
+    """Remove a run that is another one, file by file: nothing is touched that a run does not write."""
+    head = folder / "run.json"
+    if not head.is_file() or not RowFile.changed(head, identity):
+        return
+    for path in (*folder.glob("predictions/*.npz"), folder / "rows.jsonl", folder / "plan.jsonl", head):
+        path.unlink(missing_ok=True)
 
 
 def _batches(rows: Sequence[PlannedRow], size: int) -> list[Batch]:

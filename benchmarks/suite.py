@@ -115,6 +115,10 @@ class Suite(Protocol):
     def ranking(self) -> str:
         """Name of the series by which rows are called best and worst."""
 
+    @property
+    def settings(self) -> type[Any] | None:
+        """The dataclass of its own settings, or None where it has none."""
+
     def plan(self, config: RunConfig) -> list[PlannedRow]:
         """The rows of a run, in their order; the same settings give the same rows."""
 

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 from cosmos_robot.benchmarks.run_config import RunConfig
 from cosmos_robot.benchmarks.run_episodes import open_run_episodes
@@ -32,6 +33,8 @@ class Case:
 @dataclass(frozen=True)
 class WindowSuite(ABC):
     """A suite whose rows are windows."""
+
+    settings: type[Any] | None = None
 
     def plan(self, config: RunConfig) -> list[PlannedRow]:
         """Draw windows from all episodes."""

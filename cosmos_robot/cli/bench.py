@@ -1,8 +1,6 @@
 """`cosmos-robot bench`: measurements that take minutes to hours; run one again and it goes on where it was stopped."""
 
 import importlib
-import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cosmos_robot.cli.bench_golden import golden
-from cosmos_robot.cli.bench_runs import forward_dynamics, inverse_dynamics, policy, run
+from cosmos_robot.cli.bench_runs import closed_loop, forward_dynamics, generation, inverse_dynamics, policy, run
+from cosmos_robot.cli.bench_simulator import prepare_simulator
 from cosmos_robot.cli.settings import CheckpointOption, DeviceOption, DtypeOption
 from cosmos_robot.errors import InvalidInputError, MissingDependencyError
 
@@ -27,6 +26,8 @@ bench_app = typer.Typer(
 bench_app.command("forward-dynamics")(forward_dynamics)
 bench_app.command("inverse-dynamics")(inverse_dynamics)
 bench_app.command("policy")(policy)
+bench_app.command("closed-loop")(closed_loop)
+bench_app.command("generation")(generation)
 bench_app.command("golden")(golden)
 bench_app.command("run")(run)
 
@@ -219,10 +220,7 @@ def _require_pusht(env: str) -> None:
 
 
 def _prepare(*packages: str) -> None:
-    # gym-pusht draws with pygame, which asks for a display where it is not told that there is none.
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")  # pygame's own affair
+    prepare_simulator()
     extras = {"gym_pusht": "pusht", "matplotlib": "viz"}
     for package in packages:
         try:

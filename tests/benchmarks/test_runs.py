@@ -18,9 +18,10 @@ from bench_models import LoadFaulty, LoadMortal, copying, perfect, random, recor
 
 from cosmos_robot.benchmarks.row_dispatch import Answer, dispatch
 from cosmos_robot.benchmarks.row_worker import Result
-from cosmos_robot.benchmarks.run_config import RunConfig, read_run_file
+from cosmos_robot.benchmarks.run_config import RunConfig
 from cosmos_robot.benchmarks.run_episodes import open_run_episodes
 from cosmos_robot.benchmarks.run_execution import Workers, execute, read_prediction, read_run
+from cosmos_robot.benchmarks.run_file import read_run_file
 from cosmos_robot.benchmarks.run_plan import PlannedRow, plan_rows, read_plan, run_windows
 from cosmos_robot.errors import CheckpointError, InvalidInputError
 

@@ -1,0 +1,76 @@
+"""Which way the T and the pusher go in Push-T frames, read off the pixels, and whether that is the way that was asked.
+
+A direction is one of eight, and within 45 degrees of it counts: of ways that have nothing to do with the prompt one in
+four is right.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmos_robot.envs.pusht_block import BlockFit, find_block
+from cosmos_robot.envs.pusht_state import agent_position
+from cosmos_robot.training.pusht_prompts import HindsightLimits, direction_vector
+from cosmos_robot.types import Frames
+
+MAX_ANGLE = np.pi / 4
+CHANCE = 0.25
+
+type Way = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Movement:
+    """What goes where from the first frame of a clip to its last.
+
+    Attributes:
+        block: way `[2]` of the T's centre in table pixels (x right, y down), or None where there is no T.
+        pusher: the same of the pusher.
+    """
+
+    block: Way | None
+    pusher: Way | None
+
+    @classmethod
+    def of(cls, frames: Frames) -> "Movement":
+        """Read it off a clip uint8 `[N, H, W, 3]`."""
+        return cls(_way(frames, _block_centre), _way(frames, agent_position))
+
+    def block_goes(self, direction: str) -> bool:
+        """Whether the T is pushed in a direction, as far as training calls a push."""
+        return self.block is not None and is_towards(self.block, direction, HindsightLimits().push)
+
+    def block_along(self, direction: str) -> list[float] | None:
+        """The T's way in a direction and aside from it, to the right of it, or None where there is no T."""
+        if self.block is None:
+            return None
+        ahead = direction_vector(direction)
+        return [float(self.block @ ahead), float(self.block @ np.array([-ahead[1], ahead[0]]))]
+
+    def pusher_goes(self, direction: str) -> bool:
+        """Whether the pusher goes in a direction."""
+        return self.pusher is not None and is_towards(self.pusher, direction, HindsightLimits().move)
+
+
+def is_towards(way: NDArray[np.floating], direction: str, least: float) -> bool:
+    """Whether a way `[2]` is at least so long, and within 45 degrees of a direction."""
+    length = float(np.linalg.norm(way))
+    return bool(length >= least and float(way @ direction_vector(direction)) >= length * np.cos(MAX_ANGLE))
+
+
+def outline(frame: Frames) -> float:
+    """How well the T in a frame uint8 `[H, W, 3]` has its outline: intersection over union, 0 where there is none."""
+    found: BlockFit | None = find_block(frame)
+    return 0.0 if found is None else found.overlap
+
+
+def _block_centre(frame: Frames) -> Way | None:
+    found = find_block(frame)
+    return None if found is None else found.centre
+
+
+def _way(frames: Frames, find: Callable[[Frames], NDArray[np.floating] | None]) -> Way | None:
+    first, last = find(frames[0]), find(frames[-1])
+    return None if first is None or last is None else np.asarray(last - first, dtype=np.float64)
