@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+import ssl
 import time
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -50,7 +51,7 @@ class Fetcher:
                 "this server takes no URLs; send the media as base64 or as a data URI, or start it with --allow-urls.",
             )
         deadline = time.monotonic() + self._seconds
-        with httpcore.ConnectionPool(network_backend=_CheckedBackend(self._hosts, field)) as pool:
+        with httpcore.ConnectionPool(network_backend=_CheckedBackend(self._hosts, field, deadline)) as pool:
             for _ in range(self._redirects + 1):
                 parts = split_url(url, field)
                 try:
@@ -79,14 +80,14 @@ class Fetcher:
                 return b"", given[b"location"].decode("latin-1")
             if response.status != _OK:
                 raise _unreachable(url, field, f"status {response.status}")
-            return _read(response, field=field, most=most, deadline=deadline), None
+            return _read(response, field=field, most=most), None
 
 
 class _CheckedBackend(httpcore.NetworkBackend):
     """Connects to addresses that it has checked."""
 
-    def __init__(self, hosts: frozenset[str], field: str) -> None:
-        self._hosts, self._field = hosts, field
+    def __init__(self, hosts: frozenset[str], field: str, deadline: float) -> None:
+        self._hosts, self._field, self._deadline = hosts, field, deadline
         self._inner = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -98,13 +99,45 @@ class _CheckedBackend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         address = checked_address(host, port, hosts=self._hosts, field=self._field)
-        return self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+        stream = self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+        return _TimedStream(stream, self._deadline)
 
     def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.NetworkStream:
         raise RequestError.of_field(self._field, "a URL names a host.")
 
     def sleep(self, seconds: float) -> None:
         self._inner.sleep(seconds)
+
+
+class _TimedStream(httpcore.NetworkStream):
+    """Ends at one time, also where something comes now and then: a timeout of its own counts each read anew."""
+
+    def __init__(self, inner: httpcore.NetworkStream, deadline: float) -> None:
+        self._inner, self._deadline = inner, deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, self._left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, self._left(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        inner = self._inner.start_tls(ssl_context, server_hostname, self._left(timeout))
+        return _TimedStream(inner, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+    def _left(self, timeout: float | None) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout("the time is up")
+        return left if timeout is None else min(left, timeout)
 
 
 def checked_address(host: str, port: int, *, hosts: Collection[str], field: str) -> str:
@@ -163,14 +196,12 @@ def split_url(url: str, field: str) -> SplitResult:
     return parts
 
 
-def _read(response: httpcore.Response, *, field: str, most: int, deadline: float) -> bytes:
+def _read(response: httpcore.Response, *, field: str, most: int) -> bytes:
     body = bytearray()
     for part in response.iter_stream():
         body += part
         if len(body) > most:
             raise RequestError.of_field(field, f"what the URL names has more than {most} bytes.", Kind.TOO_LARGE)
-        if time.monotonic() > deadline:
-            raise RequestError.of_field(field, "fetching the URL takes too long.")
     return bytes(body)
 
 

@@ -49,5 +49,5 @@ def test_a_command_is_run():
     with file_server({"/v1/health/ready": b'{"status": "ready"}'}) as host:
         first, *_ = curl_commands(PAGE)
         answer = first.replaced({"http://0.0.0.0:8000": f"http://{host}"}).run()
-        assert (answer.status, answer.json(), answer.headers["content-length"]) == (200, {"status": "ready"}, "19")
+        assert (answer.status, answer.json(), "server" in answer.headers) == (200, {"status": "ready"}, True)
         assert first.replaced({"http://0.0.0.0:8000/v1": f"http://{host}"}).run().status == 404

@@ -1,49 +1,13 @@
 """Fetching by URL: only where it is allowed, only public addresses, at every redirect, within size and time."""
 
-import threading
 import time
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from file_server import file_server
 
 from cosmos_robot.serving.fetch import Fetcher, is_public
 from cosmos_robot.serving.problems import Kind, RequestError
 from cosmos_robot.serving.settings import Limits
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        content = self.server.files.get(self.path)
-        if self.path.startswith("/to/"):
-            self.send_response(302)
-            self.send_header("Location", self.path.removeprefix("/to/"))
-            self.end_headers()
-        elif self.path == "/slow":
-            self.send_response(200)
-            self.end_headers()
-            for _ in range(100):
-                time.sleep(0.05)
-                self.wfile.write(b"x")
-                self.wfile.flush()
-        elif content is None:
-            self.send_error(404)
-        else:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(content)
-
-    def log_message(self, *_):
-        pass
-
-
-@contextmanager
-def file_server(files):
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.files, server.daemon_threads = files, True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 def fetcher(*hosts, allowed=True, seconds=2.0):
@@ -65,9 +29,10 @@ def test_what_is_fetched():
         assert "404" in refused(fetcher(host), f"http://{host}/b.png").message
         assert "redirects" in refused(fetcher(host), f"http://{host}/to//to//to//a.png").message
         assert "takes no URLs" in refused(fetcher(host, allowed=False), f"http://{host}/a.png").message
-        begun = time.monotonic()
-        assert refused(fetcher(host, seconds=0.3), f"http://{host}/slow", most=1000)
-        assert time.monotonic() - begun < 2
+        for path in ("slow", "slow-header"):
+            begun = time.monotonic()
+            assert refused(fetcher(host, seconds=0.3), f"http://{host}/{path}", most=1000)
+            assert time.monotonic() - begun < 2
 
 
 @pytest.mark.parametrize(
