@@ -19,7 +19,9 @@ from cosmos_robot.engine.understanding import PromptKeys
 from cosmos_robot.training.state_reading import reading_loss
 from cosmos_robot.training.training_tower import TrainingTower
 
-type TrainingMode = Literal["forward_dynamics", "inverse_dynamics", "policy", "image2video", "text2video"]
+type TrainingMode = Literal["forward_dynamics", "inverse_dynamics", "policy", "image2video", "text2video", "text2image"]
+VISUAL_MODES: tuple[TrainingMode, ...] = ("image2video", "text2video", "text2image")
+"""The modes without actions."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,8 @@ class ModeLoss:
 
 def mode_layout(mode: TrainingMode, latent_grid: tuple[int, int, int], rows: int, patch_size: int) -> SequenceLayout:
     """The layout of a training mode for windows of `rows` actions."""
-    clean_frames = {"inverse_dynamics": latent_grid[0], "text2video": 0}.get(mode, 1)
-    with_actions = mode in ("forward_dynamics", "inverse_dynamics", "policy")
+    clean_frames = {"inverse_dynamics": latent_grid[0], "text2video": 0, "text2image": 0}.get(mode, 1)
+    with_actions = mode not in VISUAL_MODES
     return SequenceLayout(
         latent_grid=latent_grid,
         patch_size=patch_size,

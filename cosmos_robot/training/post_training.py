@@ -216,10 +216,11 @@ class PostTrainer:
             if ids not in known:
                 known[ids] = self.understanding.compute(ids)
         device = self.transformer.device
-        latents = torch.from_numpy(self.windows.latents[rows].astype(np.float32)).to(device)
+        shown = 1 if share.mode == "text2image" else None
+        latents = torch.from_numpy(self.windows.latents[rows, :, :shown].astype(np.float32)).to(device)
         actions = self.windows.actions[rows]
-        frames, height, width = latents.shape[2:]
         config = self.transformer.config
+        _, _, frames, height, width = latents.shape
         layout = mode_layout(share.mode, (frames, height, width), actions.shape[1], int(config.latent_patch_size))
         padded = torch.zeros(share.items, actions.shape[1], config.action_dim, device=device)
         padded[..., : actions.shape[2]] = torch.from_numpy(actions).to(device)

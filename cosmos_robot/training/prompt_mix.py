@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from cosmos_robot.domains.caption import action_caption
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.engine.prompt import tokenize
-from cosmos_robot.training.flow_matching import TrainingMode
+from cosmos_robot.interface.media_prompt import finish_prompt
+from cosmos_robot.training.flow_matching import VISUAL_MODES, TrainingMode
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class TextEncoder:
         domain: whose view point and frame rate the captions carry.
         canvas: height and width in pixels.
         chunk: actions of a window.
-        captions: what the video modes, which are asked for a scene and not for an act, are told in place of a prompt.
+        captions: what the visual modes, which are asked for a scene and not for an act, are told in place of a prompt.
     """
 
     tokenizer: Any
@@ -97,17 +98,17 @@ class TextEncoder:
         """Token ids of the finished prompt."""
         key = mode, description
         if key not in self._seen:
-            video = mode in ("image2video", "text2video")
-            text = self.text(mode, description)
-            self._seen[key] = tokenize(self.tokenizer, text, use_system_prompt=video)
+            text, visual = self.text(mode, description), mode in VISUAL_MODES
+            self._seen[key] = tokenize(self.tokenizer, text, use_system_prompt=visual, image=mode == "text2image")
         return self._seen[key]
 
     def text(self, mode: TrainingMode, description: str) -> str:
-        """The finished prompt: the JSON caption of the action modes, or the sentences of the video modes."""
+        """The finished prompt: the JSON caption of the action modes, or the sentences of the visual modes."""
         height, width = self.canvas
-        if mode in ("image2video", "text2video"):
+        if mode in VISUAL_MODES:
             caption = self.captions.get(description, description)
-            return video_prompt(caption, frames=self.chunk + 1, fps=self.domain.fps, canvas=self.canvas)
+            frames = 1 if mode == "text2image" else self.chunk + 1
+            return finish_prompt(caption, num_frames=frames, fps=self.domain.fps, size=self.canvas)
         return action_caption(
             description,
             view_sentence=self.domain.view_sentence(),
@@ -116,12 +117,3 @@ class TextEncoder:
             height=height,
             width=width,
         )
-
-
-def video_prompt(description: str, *, frames: int, fps: float, canvas: tuple[int, int]) -> str:
-    """A video prompt with the sentences about length and size that diffusers' pipeline adds to it."""
-    height, width = canvas
-    sentences = [description.rstrip(".")] if description else []
-    sentences.append(f"The video is {frames / fps:.1f} seconds long and is of {fps:.0f} FPS")
-    sentences.append(f"This video is of {height}x{width} resolution")
-    return ". ".join(sentences) + "."

@@ -121,6 +121,7 @@ class PushTTraining:
                 ModeShare("policy", 32, every=2),
                 ModeShare("image2video", 32, every=8),
                 ModeShare("text2video", 32, every=8),
+                ModeShare("text2image", 32, every=32),
                 ModeShare("inverse_dynamics", 32, every=16, told=0.2, pure_noise_share=0.8),
             ),
             prompts=1,

@@ -55,6 +55,7 @@ def trainer(folder, text, windows, steps, **changes):
             ModeShare("policy", 4),
             ModeShare("image2video", 2, every=2),
             ModeShare("text2video", 2, every=3),
+            ModeShare("text2image", 2, every=3),
         ),
         "autocast": False,
         **changes,
@@ -183,6 +184,7 @@ def test_cells_that_move_weigh_more_and_the_mean_stays():
         ("policy", 1, 16, 0),
         ("image2video", 1, 0, 0),
         ("text2video", 0, 0, 0),
+        ("text2image", 0, 0, 0),
     ],
 )
 def test_what_a_mode_is_given(mode, frames, rows, clean_rows):
