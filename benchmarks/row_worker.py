@@ -35,9 +35,11 @@ class Result:
 
 def load_named_model(config: RunConfig, number: int, workers: int) -> WorldModel:
     """Load the checkpoint that a run names; workers share the GPUs, or the cores, of their machine."""
-    import torch
+    from cosmos_robot.world_model import is_service, load_world_model
 
-    from cosmos_robot.world_model import load_world_model
+    if is_service(config.checkpoint):
+        return load_world_model(config.checkpoint, device=config.device, dtype=config.dtype)
+    import torch
 
     device = config.device
     if device in (None, "cuda") and torch.cuda.is_available():

@@ -4,6 +4,7 @@ A world model is loaded when it is first used, and freed when the last environme
 """
 
 import gc
+import sys
 import threading
 import weakref
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.interface.world_model import WorldModel
-from cosmos_robot.world_model import EMBEDDED, load_world_model
+from cosmos_robot.world_model import EMBEDDED, is_service, load_world_model
 
 type Key = tuple[str, str, str]
 
@@ -69,12 +70,12 @@ class WorldModelLease:
 
     def _resolved(self) -> Key:
         """What makes two names the same world model: the checkpoint, the device and the dtype that they come to."""
-        from cosmos_robot.engine.device import resolve_device, resolve_dtype
-
         source = EMBEDDED if self._source is None else self._source
         name = str(source)
-        if "://" in name:
+        if is_service(source):
             return name, str(self._device), str(self._dtype)
+        from cosmos_robot.engine.device import resolve_device, resolve_dtype
+
         path = Path(name).expanduser()
         device = resolve_device(self._device)
         return str(path.resolve()) if path.is_dir() else name, str(device), str(resolve_dtype(self._dtype, device))
@@ -97,8 +98,10 @@ def _let_go(key: Key) -> None:
 
 def _free_memory() -> None:
     """Give the memory back at once: models hold themselves in cycles, and CUDA's allocator keeps what is freed."""
+    gc.collect()
+    if "torch" not in sys.modules:
+        return  # they were all services
     import torch
 
-    gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()  # does nothing where CUDA was not used

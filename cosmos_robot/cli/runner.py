@@ -27,7 +27,13 @@ from cosmos_robot.cli.outputs import (
 from cosmos_robot.cli.progress import ProgressBars
 from cosmos_robot.cli.reason_samples import ReasonSample, describe_reasoning, make_request
 from cosmos_robot.cli.samples import Sample
-from cosmos_robot.errors import CheckpointError, CosmosRobotError, InvalidInputError, UnsupportedModeError
+from cosmos_robot.errors import (
+    AccessError,
+    CheckpointError,
+    CosmosRobotError,
+    InvalidInputError,
+    UnsupportedModeError,
+)
 from cosmos_robot.interface.reason import ReasonRequest
 from cosmos_robot.interface.world_model import WorldModel
 
@@ -155,7 +161,7 @@ class _Generation:
         self.bars.start(jobs[0].sample.name)
         try:
             answers = self._answers(kind, jobs)
-        except (CheckpointError, UnsupportedModeError):
+        except (AccessError, CheckpointError, UnsupportedModeError):
             raise  # no other sample would fare better
         except CosmosRobotError as error:
             results = [Result(job, error=error) for job in jobs]

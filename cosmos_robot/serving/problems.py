@@ -10,6 +10,8 @@ from sqlalchemy.exc import DBAPIError
 from starlette.requests import ClientDisconnect
 
 from cosmos_robot.errors import (
+    AccessError,
+    AnswerError,
     CheckpointError,
     CosmosRobotError,
     DeviceError,
@@ -118,6 +120,8 @@ TABLE: tuple[tuple[type[BaseException], Kind], ...] = (
     (MissingDependencyError, Kind.UNAVAILABLE),
     (DeviceError, Kind.UNAVAILABLE),
     (ServiceError, Kind.UPSTREAM),
+    (AccessError, Kind.UPSTREAM),
+    (AnswerError, Kind.UPSTREAM),
     (CheckpointError, Kind.INTERNAL),
     (DBAPIError, Kind.STORAGE),
     (OSError, Kind.STORAGE),
