@@ -41,16 +41,6 @@ def dataset(request, tmp_path):
         yield opened
 
 
-@pytest.fixture
-def v2(tmp_path):
-    return write_v2(tmp_path / "set")
-
-
-@pytest.fixture
-def v3(tmp_path):
-    return write_v3(tmp_path / "set")
-
-
 def test_what_a_dataset_says_of_itself(dataset):
     assert len(dataset) == 3
     assert dataset.fps == 10.0

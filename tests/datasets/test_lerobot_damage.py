@@ -13,7 +13,6 @@ from lerobot_folder import (
     rows,
     state,
     write_lines,
-    write_v2,
     write_v3,
 )
 from numbered_video import numbers_of, write_numbered
@@ -21,16 +20,6 @@ from numbered_video import numbers_of, write_numbered
 from cosmos_robot.datasets.episode import require_finite
 from cosmos_robot.datasets.open_episodes import open_episodes
 from cosmos_robot.errors import EpisodeError, MissingDependencyError
-
-
-@pytest.fixture
-def v2(tmp_path):
-    return write_v2(tmp_path / "set")
-
-
-@pytest.fixture
-def v3(tmp_path):
-    return write_v3(tmp_path / "set")
 
 
 def test_a_truncated_video(v2):

@@ -17,7 +17,6 @@ from lerobot_folder import (
     numbers,
     state,
     task_of,
-    write_v2,
     write_v3,
 )
 from numbered_video import numbers_of
@@ -26,16 +25,6 @@ from cosmos_robot.datasets.open_episodes import open_episodes
 from cosmos_robot.errors import EpisodeError, InvalidInputError
 
 DROID = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "droid_lerobot_example"
-
-
-@pytest.fixture
-def v2(tmp_path):
-    return write_v2(tmp_path / "set")
-
-
-@pytest.fixture
-def v3(tmp_path):
-    return write_v3(tmp_path / "set")
 
 
 def test_templates_as_nvidia_writes_them_and_shapes_that_are_empty(tmp_path):
