@@ -18,7 +18,16 @@ from cosmos_robot.cli.settings import (
 from cosmos_robot.errors import MissingDependencyError
 from cosmos_robot.safety.checker import SafetyChoice
 
-PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "httpcore", "prometheus_client", "cryptography")
+PACKAGES = (
+    "fastapi",
+    "uvicorn",
+    "sqlalchemy",
+    "httpcore",
+    "prometheus_client",
+    "cryptography",
+    "websockets",
+    "msgpack",
+)
 
 
 def serve(
@@ -42,6 +51,10 @@ def serve(
     ] = None,
     media_root: Annotated[
         Path | None, typer.Option(help="Folder with files that requests may name.", show_default="none")
+    ] = None,
+    domain: Annotated[
+        str | None,
+        typer.Option(help="Robot of policies asked for over openpi's websocket.", show_default="the checkpoint's one"),
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse what does not fit the checkpoint, instead of fitting it.")
@@ -68,7 +81,7 @@ def serve(
     device: DeviceOption = None,
     dtype: DtypeOption = None,
 ) -> None:
-    """Serve a world model over HTTP, in the words of NVIDIA NIM, Baseten, fal and Pixazo.
+    """Serve a world model over HTTP, in the words of NVIDIA NIM, OpenAI and vLLM-Omni, Baseten, fal, Pixazo and openpi.
 
     NIM_ALLOW_URL_INPUT=0 keeps URLs from NIM's endpoint; NIM_FT_CHECKPOINT names the checkpoint in its metadata.
     """
@@ -90,6 +103,7 @@ def serve(
         url_hosts=tuple(allow_host or ()),
         nim_urls=os.environ.get("NIM_ALLOW_URL_INPUT", "1") != "0",
         media_root=media_root,
+        domain=domain,
         strict=strict,
         checkpoint=checkpoint or "embedded",
         fine_tuned=os.environ.get("NIM_FT_CHECKPOINT"),

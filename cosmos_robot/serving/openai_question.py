@@ -68,7 +68,7 @@ class ChatReader:
 
 def stop_words(body: ChatRequest) -> tuple[str, ...]:
     """The words that end the answer of a request."""
-    return () if body.stop is None else (body.stop,) if isinstance(body.stop, str) else tuple(body.stop)
+    return tuple(body.stop or ())
 
 
 def _require_supported(body: ChatRequest) -> None:

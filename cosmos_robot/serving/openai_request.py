@@ -52,6 +52,10 @@ def _as_parts(content: object) -> object:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
+def _as_list(words: object) -> object:
+    return [words] if isinstance(words, str) else words
+
+
 class ChatMessage(_Body):
     """One turn. What an earlier answer of this server holds beside its words may come back, and is not looked at."""
 
@@ -125,7 +129,7 @@ class ChatRequest(_Body):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    stop: _Words | Annotated[list[_Words], Field(max_length=4)] | None = None
+    stop: Annotated[list[_Words], BeforeValidator(_as_list), Field(max_length=4)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = 0.0
     response_format: Annotated[AnyFormat | JsonFormat | SchemaFormat, Field(discriminator="type")] | None = None
 

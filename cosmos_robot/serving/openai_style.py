@@ -25,10 +25,15 @@ def error_body(problem: Problem, status: int) -> dict[str, Any]:
         "error": {
             "message": problem.message,
             "type": _type(status),
-            "param": None if first is None or not first.field else ".".join(map(str, first.field)),
+            "param": None if first is None or not first.field else _path(first.field),
             "code": code,
         }
     }
+
+
+def _path(field: tuple[str | int, ...]) -> str:
+    """The way to a field; where pydantic names the kind of a part and then the part, once is enough."""
+    return ".".join(str(step) for index, step in enumerate(field) if index == 0 or step != field[index - 1])
 
 
 def _type(status: int) -> str:

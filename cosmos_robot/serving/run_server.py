@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.serving.app import create_app
@@ -21,10 +22,21 @@ def run_server(settings: ServerSettings, world_model: WorldModel, *, say: Callab
     """
     _log_whole()
     app = create_app(settings, world_model)
-    config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, log_level="warning", access_log=False, server_header=False
+    _SpeakingServer(server_config(app, settings), settings.shown_checkpoint, say).run()
+
+
+def server_config(app: ASGIApp, settings: ServerSettings) -> uvicorn.Config:
+    """How the application is served."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws_max_size=settings.limits.request_bytes,
+        ws_per_message_deflate=False,  # pictures do not get smaller by it, only later
     )
-    _SpeakingServer(config, settings.shown_checkpoint, say).run()
 
 
 class _SpeakingServer(uvicorn.Server):

@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.safety.checker import SafetyChoice
 
@@ -102,6 +103,8 @@ class ServerSettings:
         url_hosts: hosts `name:port` that may be fetched from, or called, although they are not public.
         nim_urls: whether NIM's endpoint takes them too (NIM_ALLOW_URL_INPUT).
         media_root: the one folder that requests may name files in (Baseten); None is none.
+        domain: of policies asked for over openpi's websocket, where the client names none; None is the checkpoint's
+            own, where it has one alone.
         strict: refuse what does not fit the checkpoint's native canvas and frame limit, instead of fitting it.
         checkpoint: name of the checkpoint, as it was asked for.
         fine_tuned: name of a checkpoint of one's own, for NIM's metadata.
@@ -112,6 +115,7 @@ class ServerSettings:
 
     Raises:
         InvalidInputError: if a value cannot be used, or the server would be open to others without a key.
+        UnknownDomainError: if there is no such domain.
     """
 
     data: Path
@@ -126,6 +130,7 @@ class ServerSettings:
     url_hosts: tuple[str, ...] = ()
     nim_urls: bool = True
     media_root: Path | None = None
+    domain: str | None = None
     strict: bool = False
     checkpoint: str = "embedded"
     fine_tuned: str | None = None
@@ -149,6 +154,8 @@ class ServerSettings:
         if self.media_root is not None and not self.media_root.is_dir():
             raise InvalidInputError(f"the folder for named media {self.media_root} is not there.")
         require_positive("keep_hours", self.keep_hours)
+        if self.domain is not None:
+            get_domain(self.domain)
 
     @property
     def shown_checkpoint(self) -> str:
