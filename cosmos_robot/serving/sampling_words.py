@@ -16,6 +16,21 @@ def guidance_of(scale: float | None) -> tuple[float | None, tuple[str, ...]]:
     return LEAST_GUIDANCE, (f"a guidance scale of {scale:g} is answered as 1, which is none.",)
 
 
+def safety_notes(name: str, wished: bool | None, checker: str) -> tuple[str, ...]:
+    """What is to be said of a wish about the safety checker, which the operator alone chooses.
+
+    Args:
+        name: of the request's field.
+        wished: whether a check is wished for; None is no wish.
+        checker: name of the one that the operator chose.
+    """
+    if wished and checker == "off":
+        return (f"{name} was asked for; this server's safety checker is off.",)
+    if wished is False and checker != "off":
+        return (f"{name} was turned off; this server's checker {checker!r} looked all the same.",)
+    return ()
+
+
 def say_missing[Asked: MediaRequest | ActionRequest](request: Asked, wishes: Mapping[str, bool]) -> Asked:
     """Note which of a request's wishes this server was not set up for; it is answered without them.
 
