@@ -11,7 +11,7 @@ from cosmos_robot.interface.media_size import size_table
 from cosmos_robot.serving.capabilities import Capabilities
 from cosmos_robot.serving.media_input import MediaReader
 from cosmos_robot.serving.question import Question
-from cosmos_robot.serving.sampling_words import guidance_of
+from cosmos_robot.serving.sampling_words import guidance_of, safety_notes
 from cosmos_robot.types import Frames
 
 Preset = Literal["square_hd", "square", "portrait_4_3", "portrait_16_9", "landscape_4_3", "landscape_16_9"]
@@ -141,7 +141,7 @@ class FalReader:
             agentic_max_iterations=body.agentic_max_iterations,
             agentic_samples_per_iteration=body.agentic_samples_per_iteration,
             agentic_early_stop=body.agentic_early_stop,
-            notes=(*notes, *self._safety_notes(wished=body.enable_safety_checker)),
+            notes=(*notes, *safety_notes("enable_safety_checker", body.enable_safety_checker, self.safety)),
             **more,
         )
         return self.capabilities.fit_media(request, frames_given="num_frames" in body.model_fields_set)
@@ -154,15 +154,6 @@ class FalReader:
         """A field's value; its default alone where the checkpoint has none of its own."""
         value = getattr(body, name)
         return value if name in body.model_fields_set else self.capabilities.default(None, value)
-
-    def _safety_notes(self, *, wished: bool) -> tuple[str, ...]:
-        if wished and self.safety == "off":
-            return ("enable_safety_checker was asked for; this server's safety checker is off.",)
-        if not wished and self.safety != "off":
-            return (
-                f"enable_safety_checker was turned off; this server's checker {self.safety!r} looked all the same.",
-            )
-        return ()
 
 
 def clamped(size: ImageSize | str, *, image: bool) -> tuple[int, int]:
