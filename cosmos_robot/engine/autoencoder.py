@@ -1,26 +1,46 @@
-"""Pixels to normalised latents and back, through the checkpoint's `AutoencoderKLWan`."""
+"""Pixels to normalised latents and back, through the checkpoint's `AutoencoderKLWan`.
 
+Its parameters run through `CausalEncoder` and `CausalDecoder`, which give diffusers' figures in less time. Frames come
+out by the latent frame, so that the first can be used while the last is still computed.
+"""
+
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers.video_processor import VideoProcessor
 from PIL import Image
 from torch import Tensor
 
-from cosmos_robot.types import Canvas, FloatArray, Frames
+from cosmos_robot.engine.causal_blocks import Activation, History, norm_silu
+from cosmos_robot.engine.causal_decoder import CausalDecoder
+from cosmos_robot.engine.causal_encoder import CausalEncoder
+from cosmos_robot.engine.device import free_memory
+from cosmos_robot.types import Canvas, Frames
+
+MEMORY_SHARE = 0.25
+"""Of the free memory, what the activations of one decoding may take."""
+
+ACTIVATIONS = 8
+"""Tensors of the decoder's widest level that are alive together: rooms of two convolutions, shortcut, temporaries."""
 
 
 class Autoencoder:
     """Deterministic encoding (the posterior's mode) and decoding, with the latent statistics of the checkpoint.
 
     Args:
-        vae: an `AutoencoderKLWan`.
+        vae: an `AutoencoderKLWan`. One whose tiling is switched on keeps diffusers' own passes, tiles and all.
+        causal: whether the quicker passes are used; else diffusers' own.
+        activation: what normalises and activates in them; see `causal_blocks.Activation`.
     """
 
-    def __init__(self, vae: Any) -> None:
+    def __init__(self, vae: Any, *, causal: bool = True, activation: Activation = norm_silu) -> None:
         self._vae = vae
+        self._causal = causal
+        self._activation = activation
+        self._parameters = tuple(vae.parameters())
+        self._packed: tuple[object, CausalEncoder, CausalDecoder] | None = None
         shape = (1, -1, 1, 1, 1)
         self._mean = torch.tensor(vae.config.latents_mean, dtype=vae.dtype).view(shape)
         self._inverse_std = 1.0 / torch.tensor(vae.config.latents_std, dtype=vae.dtype).view(shape)
@@ -60,28 +80,64 @@ class Autoencoder:
         pixels: Tensor = clip.transpose(0, 1).unsqueeze(0)
         return pixels
 
+    @torch.no_grad()
     def encode(self, pixels_BCTHW: Tensor, canvas: Canvas) -> Tensor:
         """Encode and crop to the content: float32 `[B, C, T', h, w]`."""
-        raw = self._vae.encode(pixels_BCTHW.to(self._vae.dtype)).latent_dist.mode()
+        pixels = pixels_BCTHW.to(self._vae.dtype)
+        raw = self._mode(pixels)
         latents: Tensor = ((raw - self._mean.to(raw.device)) * self._inverse_std.to(raw.device)).float()
         height, width = canvas.latent
         return latents[..., :height, :width].contiguous()
 
     def decode(self, latents_BCTHW: Tensor) -> Tensor:
         """Decode to float32 `[B, T, 3, H, W]` in [0, 1]."""
+        return torch.cat(list(self.stream(latents_BCTHW)), dim=1).movedim(-1, 2)
+
+    @torch.no_grad()
+    def stream(self, latents_BCTHW: Tensor) -> Iterator[Tensor]:
+        """Decode latent frame after latent frame.
+
+        Yields:
+            float32 `[B, t, H, W, 3]` in [0, 1]: the first frame, then four at a time.
+        """
         latents = latents_BCTHW.to(self._vae.dtype)
         raw = latents / self._inverse_std.to(latents.device) + self._mean.to(latents.device)
-        decoded = self._vae.decode(raw).sample.float()
-        unit: Tensor = (decoded / 2 + 0.5).clamp(0, 1)
-        return unit.transpose(1, 2)
+        if not self._own:
+            yield _unit(self._vae.decode(raw).sample.permute(0, 2, 3, 4, 1))
+            return
+        decoder, history = self._passes()[1], History(keep=raw.shape[2] > 1)
+        for index in range(raw.shape[2]):
+            yield _unit(decoder(raw[:, :, index], history))
+
+    def items_at_once(self, latents_BCTHW: Tensor) -> int:
+        """How many of a batch's items are decoded together: as many as the free memory holds, at least one."""
+        config = self._vae.config
+        cells = (
+            latents_BCTHW.shape[-2] * latents_BCTHW.shape[-1] * self.spatial_factor**2 // (config.patch_size or 1) ** 2
+        )
+        width = int(config.decoder_base_dim or config.base_dim)
+        item: int = (self.temporal_factor + 2) * cells * width * self._vae.dtype.itemsize * ACTIVATIONS
+        return max(1, int(MEMORY_SHARE * free_memory(latents_BCTHW.device)) // item)
+
+    def _mode(self, pixels: Tensor) -> Tensor:
+        """The posterior's mode, not normalised: `[B, C, T', h, w]`."""
+        if not self._own:
+            mode: Tensor = self._vae.encode(pixels).latent_dist.mode()
+            return mode
+        return self._passes()[0](pixels).chunk(2, dim=1)[0]
+
+    @property
+    def _own(self) -> bool:
+        return self._causal and not self._vae.use_tiling
+
+    def _passes(self) -> tuple[CausalEncoder, CausalDecoder]:
+        """The passes on the parameters as they are now: they hold copies in another layout."""
+        now = self._vae.device, tuple((p.data_ptr(), p._version) for p in self._parameters)
+        if self._packed is None or self._packed[0] != now:
+            self._packed = now, CausalEncoder(self._vae, self._activation), CausalDecoder(self._vae, self._activation)
+        return self._packed[1:]
 
 
-def to_uint8(frames_TCHW: Tensor) -> Frames:
-    """Round frames in [0, 1] to uint8 `[T, H, W, 3]`, on the tensor's device before they are copied to the host."""
-    levels = (frames_TCHW.permute(0, 2, 3, 1) * 255).round().to(torch.uint8)
-    return np.ascontiguousarray(levels.cpu().numpy())
-
-
-def to_float(frames_TCHW: Tensor) -> FloatArray:
-    """Copy frames in [0, 1] to the host as float32 `[T, H, W, 3]`."""
-    return np.ascontiguousarray(frames_TCHW.permute(0, 2, 3, 1).float().cpu().numpy())
+def _unit(decoded: Tensor) -> Tensor:
+    """From around [-1, 1] to float32 in [0, 1]."""
+    return decoded.float().mul(0.5).add_(0.5).clamp_(0, 1)

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cosmos_robot.engine.autoencoder import Autoencoder, to_float, to_uint8
+from cosmos_robot.engine.autoencoder import Autoencoder
 from cosmos_robot.engine.batching import batches, counter
 from cosmos_robot.engine.denoising import Guidance, Start, denoise
 from cosmos_robot.engine.generation import GenerationTower, Latents
+from cosmos_robot.engine.host_copy import collect
 from cosmos_robot.engine.layout import SequenceLayout
 from cosmos_robot.engine.noise import draw_noise
 from cosmos_robot.engine.prompt import tokenize
@@ -24,7 +25,7 @@ from cosmos_robot.engine.sampler import Schedule, build_distilled_schedule, buil
 from cosmos_robot.engine.sound import SoundTokenizer
 from cosmos_robot.engine.understanding import UnderstandingTower
 from cosmos_robot.errors import InvalidInputError, UnsupportedModeError
-from cosmos_robot.types import FloatArray, ModelInput, Prediction, Progress
+from cosmos_robot.types import FloatArray, Frames, ModelInput, Prediction, Progress
 
 
 class Engine:
@@ -189,15 +190,19 @@ class Engine:
     ) -> list[Prediction]:
         vision, action = self.denoise(requests, step_done)
         wanted = [i for i, r in enumerate(requests) if r.decode and r.mode != "inverse_dynamics"]
-        decoded = dict(zip(wanted, self.autoencoder.decode(vision[wanted]), strict=True)) if wanted else {}
-        to_host = to_float if as_float else to_uint8
+        decoded = dict(zip(wanted, self._frames(vision[wanted], as_float=as_float), strict=True))
         return [
-            Prediction(
-                frames=to_host(decoded[i]) if i in decoded else None,
-                actions=_answered_actions(request, action[i]),
-            )
+            Prediction(frames=decoded.get(i), actions=_answered_actions(request, action[i]))
             for i, request in enumerate(requests)
         ]
+
+    def _frames(self, vision: Tensor, *, as_float: bool) -> list[Frames | FloatArray]:
+        """Decode `[B, C, T, H, W]` to B clips on the host."""
+        frames: list[Frames | FloatArray] = []
+        if len(vision):
+            for part in torch.split(vision, self.autoencoder.items_at_once(vision)):
+                frames += collect(self.autoencoder.stream(part), as_float=as_float)
+        return frames
 
     def _layout(self, request: ModelInput) -> SequenceLayout:
         return SequenceLayout.of(request, patch_size=int(self.transformer.config.latent_patch_size))

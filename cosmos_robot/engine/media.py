@@ -16,6 +16,7 @@ from cosmos_robot.engine.batching import batches, counter
 from cosmos_robot.engine.conditioning import cover_pixels
 from cosmos_robot.engine.denoising import Guidance, Start, denoise
 from cosmos_robot.engine.generation import Latents
+from cosmos_robot.engine.host_copy import to_uint8
 from cosmos_robot.engine.layout import TEMPORAL_FACTOR, SequenceLayout
 from cosmos_robot.engine.noise import draw_noise
 from cosmos_robot.engine.prompt import MAX_PROMPT_TOKENS
@@ -188,11 +189,12 @@ def _generate_batch(
     for index in range(len(requests)):  # one by one: decoding takes more memory than all else
         if clean.vision is None:
             raise ValueError("every mode has vision.")
-        frames = engine.autoencoder.decode(clean.vision[index : index + 1])[0].permute(0, 2, 3, 1)
+        pieces = engine.autoencoder.stream(clean.vision[index : index + 1])
+        frames = torch.cat([piece[0] if as_float else to_uint8(piece[0]) for piece in pieces])
         sound = None
         if clean.sound is not None and engine.sound is not None:
             sound = engine.sound.decode(clean.sound[index : index + 1])[0]
-        outputs.append(MediaOutput(frames if as_float else (frames * 255).round().to(torch.uint8), sound))
+        outputs.append(MediaOutput(frames, sound))
     return outputs
 
 

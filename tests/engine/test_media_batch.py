@@ -150,14 +150,14 @@ def test_no_host_synchronisation_in_a_step(mode, engines):
 
 def test_text_alone_encodes_nothing(engines, monkeypatch):
     engine = engines("nano")
-    monkeypatch.setattr(engine.autoencoder._vae, "encode", lambda pixels: pytest.fail("encoded"))
+    monkeypatch.setattr(engine.autoencoder, "encode", lambda pixels, canvas: pytest.fail("encoded"))
     generate_media(engine, [media_input("text2video")])
 
 
 @pytest.mark.parametrize(("mode", "frames"), [("image2video", 1), ("video2video", 5)])
 def test_only_conditioning_frames_are_encoded(mode, frames, engines, monkeypatch):
-    vae, seen = engines("nano").autoencoder._vae, []
-    encode = vae.encode
-    monkeypatch.setattr(vae, "encode", lambda pixels: seen.append(pixels.shape[2]) or encode(pixels))
+    autoencoder, seen = engines("nano").autoencoder, []
+    encode = autoencoder.encode
+    monkeypatch.setattr(autoencoder, "encode", lambda x, canvas: seen.append(x.shape[2]) or encode(x, canvas))
     generate_media(engines("nano"), [media_input(mode)])
     assert seen == [frames]
