@@ -136,6 +136,19 @@ class MediaReader:
             raise RequestError.of_field(given.field, "the video changes its frame size; one size is read.")
         return np.stack(list(kept)), fps
 
+    def chunk_clip(self, given: GivenMedia, chunk: int) -> Frames:
+        """Decode the beginning of a video that `chunk` actions lie in: uint8 `[chunk + 1, H, W, 3]`.
+
+        Raises:
+            RequestError: as for `clip`, and if the video is shorter.
+        """
+        frames, _ = self.clip(given, most=chunk + 1)
+        if len(frames) < chunk + 1:
+            raise RequestError.of_field(
+                given.field, f"{chunk} actions lie between {chunk + 1} frames; the video has {len(frames)}."
+            )
+        return frames
+
 
 def decode_base64(text: str, field: str) -> bytes:
     """Decode base64, bare or in a data URI; spaces and line ends within it are passed over.
