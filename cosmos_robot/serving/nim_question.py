@@ -166,12 +166,7 @@ class NimReader:
     def _action_frames(self, given: GivenMedia, mode: NimMode, chunk: int) -> Frames:
         if mode != "inverse_dynamics":
             return self.media.image(given)[None]
-        frames, _ = self.media.clip(given, most=chunk + 1)
-        if len(frames) < chunk + 1:
-            raise RequestError.of_field(
-                given.field, f"{chunk} actions lie between {chunk + 1} frames; the video has {len(frames)}."
-            )
-        return frames
+        return self.media.chunk_clip(given, chunk)
 
 
 def known_domain(name: str, field: str) -> Domain:
