@@ -122,12 +122,7 @@ class BasetenReader:
     def _frames(self, given: GivenMedia, mode: str, chunk: int) -> Frames:
         if mode != "inverse_dynamics":
             return self.named.media.image(given, first_frame=True)[None]
-        frames, _ = self.named.media.clip(given, most=chunk + 1)
-        if len(frames) < chunk + 1:
-            raise RequestError.of_field(
-                given.field, f"{chunk} actions lie between {chunk + 1} frames; the video has {len(frames)}."
-            )
-        return frames
+        return self.named.media.chunk_clip(given, chunk)
 
     def _actions(self, body: BasetenRequest, domain: Domain, chunk: int) -> Actions | None:
         if body.model_mode != "forward_dynamics":
