@@ -44,7 +44,7 @@ def _type(status: int) -> str:
 
 STYLE = InterfaceStyle(
     name="openai",
-    prefixes=("/v1/chat/", "/v1/models", "/v1/videos"),
+    prefixes=("/v1/chat/", "/v1/models"),
     body=error_body,
     statuses={Kind.BAD_VALUE: 400, Kind.UNKNOWN_FIELD: 400, Kind.UNSUPPORTED: 400, Kind.UNSAFE: 400},
 )
