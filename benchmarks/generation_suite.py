@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cosmos_robot.benchmarks.fvd_figures import TRUE, clip_features, fvd_pooled
 from cosmos_robot.benchmarks.metrics_clip import clip_absent, clip_score
-from cosmos_robot.benchmarks.pusht_direction import Movement, outline
+from cosmos_robot.benchmarks.pusht_direction import Movement
 from cosmos_robot.benchmarks.run_config import RunConfig
 from cosmos_robot.benchmarks.run_episodes import open_run_episodes
 from cosmos_robot.benchmarks.run_plan import PlannedRow, noise_seed, plan_rows, run_windows
@@ -40,7 +40,7 @@ BLOCK, PUSHER, OUTLINE = "T goes as told", "pusher goes as told", "outline of th
 ROWS = 100
 """Windows of Push-T where no number is asked for."""
 _LEAST_WAY = 1.5
-"""Pushes of a window that is taken, in lengths that count as one: so that what is read off true frames is beyond doubt."""
+"""Of what counts as a push a window that is taken has so much: what is read off true frames is beyond doubt then."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class GenerationSuite(WindowSuite):
             if still:
                 absent |= {"fvd": "an image is no video.", BLOCK: "nothing moves in an image."}
             else:
-                shown[COPY] = np.repeat(case.window.frames[:1], len(case.window.frames), axis=0)
-                figures |= clip_features(config.fvd_weights, shown, absent)
+                copied = np.repeat(case.window.frames[:1], len(case.window.frames), axis=0)
+                figures |= clip_features(config.fvd_weights, shown | {COPY: copied}, absent)
             if case.row.case:
                 extra = {} if silent is None else {NO_PROMPT: silent[i]}
                 figures |= _pusht_figures(case.row, shown | extra, still=still)
@@ -191,10 +191,10 @@ def _word_figures(
 
 def _pusht_figures(row: PlannedRow, shown: dict[str, Frames], *, still: bool) -> dict[str, Any]:
     """What is read off Push-T frames; `OTHER` holds the model's own against a direction drawn without looking."""
-    figures: dict[str, Any] = {OUTLINE: {name: outline(frames[-1]) for name, frames in shown.items()}}
+    moves = {name: Movement.of(frames) for name, frames in shown.items()}
+    figures: dict[str, Any] = {OUTLINE: {name: move.outline for name, move in moves.items()}}
     if still:
         return figures
-    moves = {name: Movement.of(frames) for name, frames in shown.items()}
     drawn = DIRECTIONS[int(np.random.default_rng([row.seed, 0xB4]).integers(len(DIRECTIONS)))]
     judged = [(name, move, row.case) for name, move in moves.items()] + [(OTHER, moves[MODEL], drawn)]
     figures[BLOCK] = {name: float(move.block_goes(direction)) for name, move, direction in judged}

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from cosmos_robot.benchmarks.needed_packages import needed
 from cosmos_robot.types import Frames
 
 CLIP = "openai/clip-vit-base-patch16"
@@ -32,7 +31,7 @@ def clip_absent(weights: str | None) -> str | None:
 
 
 def clip_score(weights: str | None, frames: Frames, prompt: str) -> float:
-    """100 times the mean cosine of frames and prompt (Hessel et al. 2021; torchmetrics), 0 at least.
+    """100 times the mean cosine of frames and prompt, 0 at least (Hessel et al. 2021).
 
     Args:
         weights: as of `clip_absent`.
@@ -41,23 +40,20 @@ def clip_score(weights: str | None, frames: Frames, prompt: str) -> float:
     """
     import torch
 
-    metric = _metric(weights)
+    model, processor = _network(weights or CLIP)
     chosen = frames[np.unique(np.linspace(0, len(frames) - 1, min(len(frames), _FRAMES)).round().astype(int))]
-    images = torch.from_numpy(np.ascontiguousarray(chosen)).permute(0, 3, 1, 2)
-    metric.reset()
-    metric.update(images, [prompt] * len(chosen))
-    return float(metric.compute())
+    inputs = processor(text=[prompt], images=list(chosen), return_tensors="pt", padding=True, truncation=True)
+    with torch.no_grad():
+        found = model(**inputs)
+    cosines = torch.cosine_similarity(found.image_embeds, found.text_embeds)
+    return max(0.0, 100.0 * float(cosines.mean()))
 
 
 @cache
-def _metric(weights: str | None) -> Any:
+def _network(name: str) -> tuple[Any, Any]:
     from transformers import CLIPModel, CLIPProcessor
 
-    def load() -> tuple[Any, Any]:
-        name = weights or CLIP
-        return (
-            CLIPModel.from_pretrained(name, local_files_only=True),
-            CLIPProcessor.from_pretrained(name, local_files_only=True),
-        )
-
-    return needed("torchmetrics.multimodal.clip_score").CLIPScore(load)
+    return (
+        CLIPModel.from_pretrained(name, local_files_only=True).eval(),
+        CLIPProcessor.from_pretrained(name, local_files_only=True),
+    )

@@ -4,19 +4,18 @@ A direction is one of eight, and within 45 degrees of it counts: of ways that ha
 four is right.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmos_robot.envs.pusht_block import BlockFit, find_block
+from cosmos_robot.envs.pusht_block import find_block
 from cosmos_robot.envs.pusht_state import agent_position
 from cosmos_robot.training.pusht_prompts import HindsightLimits, direction_vector
 from cosmos_robot.types import Frames
 
 MAX_ANGLE = np.pi / 4
-CHANCE = 0.25
 
 type Way = NDArray[np.float64]
 
@@ -28,15 +27,24 @@ class Movement:
     Attributes:
         block: way `[2]` of the T's centre in table pixels (x right, y down), or None where there is no T.
         pusher: the same of the pusher.
+        outline: how well the T of the last frame has its outline: intersection over union, 0 where there is none.
     """
 
     block: Way | None
     pusher: Way | None
+    outline: float
 
     @classmethod
     def of(cls, frames: Frames) -> "Movement":
-        """Read it off a clip uint8 `[N, H, W, 3]`."""
-        return cls(_way(frames, _block_centre), _way(frames, agent_position))
+        """Read it off a clip uint8 `[N, H, W, 3]`; in one of a single frame nothing moves."""
+        ends = (frames[0], frames[-1]) if len(frames) > 1 else (frames[0],)
+        blocks, pushers = [find_block(frame) for frame in ends], [agent_position(frame) for frame in ends]
+        last = blocks[-1]
+        return cls(
+            _way([None if block is None else block.centre for block in blocks]),
+            _way(pushers),
+            0.0 if last is None else last.overlap,
+        )
 
     def block_goes(self, direction: str) -> bool:
         """Whether the T is pushed in a direction, as far as training calls a push."""
@@ -60,17 +68,6 @@ def is_towards(way: NDArray[np.floating], direction: str, least: float) -> bool:
     return bool(length >= least and float(way @ direction_vector(direction)) >= length * np.cos(MAX_ANGLE))
 
 
-def outline(frame: Frames) -> float:
-    """How well the T in a frame uint8 `[H, W, 3]` has its outline: intersection over union, 0 where there is none."""
-    found: BlockFit | None = find_block(frame)
-    return 0.0 if found is None else found.overlap
-
-
-def _block_centre(frame: Frames) -> Way | None:
-    found = find_block(frame)
-    return None if found is None else found.centre
-
-
-def _way(frames: Frames, find: Callable[[Frames], NDArray[np.floating] | None]) -> Way | None:
-    first, last = find(frames[0]), find(frames[-1])
+def _way(places: Sequence[NDArray[np.floating] | None]) -> Way | None:
+    first, last = places[0], places[-1]
     return None if first is None or last is None else np.asarray(last - first, dtype=np.float64)
