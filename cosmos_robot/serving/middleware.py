@@ -15,8 +15,11 @@ from cosmos_robot.serving.problems import Kind, Problem, RequestError
 from cosmos_robot.serving.settings import ServerSettings, is_loopback
 from cosmos_robot.serving.webhook_signature import KEYS_PATH
 
-OPEN_PATHS = ("/v1/health/ready", "/v1/health/live", "/healthz", KEYS_PATH)
-"""Paths that need no key: whoever watches over the server asks them, or verifies a webhook."""
+OPEN_PATHS = ("/", "/v1/health/ready", "/v1/health/live", "/healthz", KEYS_PATH)
+"""Paths that need no key: of the page, which asks for it; for whoever watches over the server or verifies a webhook."""
+
+PAGE_FILES = "/page/"
+"""Beginning of the paths of the page's own files, which need no key."""
 
 FILES = "/files/"
 """Beginning of paths that need no key either: their addresses hold a job's id, which nobody guesses."""
@@ -87,7 +90,7 @@ class Gate:
                 Kind.FORBIDDEN, "this server does not go by the name in the Host header; say its own with --public-url."
             )
         keys = self._settings.api_keys
-        open_path = scope["path"] in OPEN_PATHS or scope["path"].startswith(FILES)
+        open_path = scope["path"] in OPEN_PATHS or scope["path"].startswith((FILES, PAGE_FILES))
         if keys and not open_path and not has_key(headers, keys):
             return Problem(Kind.UNAUTHORIZED, "this server wants an API key; yours is missing or wrong.")
         return None

@@ -27,7 +27,7 @@ from cosmos_robot.serving.recovery import recover
 from cosmos_robot.serving.settings import ServerSettings
 from cosmos_robot.serving.webhook_signature import SigningKey
 from cosmos_robot.serving.webhook_store import Webhook, WebhookStore, insertion
-from cosmos_robot.serving.worker import Hooks, Worker
+from cosmos_robot.serving.worker import GOING_DOWN, Hooks, Worker
 
 _LOOK_SECONDS = 0.5
 """How often it is looked whether a waiting client is still there."""
@@ -148,7 +148,7 @@ class Service:
         """
         await run_in_threadpool(self._check, question)
         if not self.ready:
-            raise RequestError(Kind.UNAVAILABLE, "the server is going down; ask again later.", retry_after=5)
+            raise RequestError(Kind.UNAVAILABLE, GOING_DOWN, retry_after=5)
         job = Job(
             id=job_id or new_id(),
             interface=interface,
@@ -245,6 +245,14 @@ class Service:
     async def cancel(self, job_id: str) -> bool:
         """Cancel a job; whether it was open."""
         return await run_in_threadpool(self._worker.cancel, job_id)
+
+    async def beside[Value](self, work: Callable[[], Value]) -> Value:
+        """Have short work done on the world model's own thread, between the batches of the queue.
+
+        Raises:
+            RequestError: if the server is going down.
+        """
+        return await asyncio.wrap_future(self._worker.beside(work))
 
     def watch(self, job_id: str) -> Watch:
         """What is known of an open job beside its row."""

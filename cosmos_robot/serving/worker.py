@@ -5,7 +5,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from sqlalchemy.exc import DBAPIError
@@ -17,7 +17,7 @@ from cosmos_robot.serving.ask import Result, ask
 from cosmos_robot.serving.data_folder import DataFolder
 from cosmos_robot.serving.job import Job, JobState
 from cosmos_robot.serving.job_store import JobStore
-from cosmos_robot.serving.problems import Problem, problem_of
+from cosmos_robot.serving.problems import Kind, Problem, RequestError, problem_of
 from cosmos_robot.serving.question import Question
 from cosmos_robot.serving.recovery import recover
 from cosmos_robot.serving.settings import Batching
@@ -25,6 +25,8 @@ from cosmos_robot.serving.settings import Batching
 _LOG = logging.getLogger("cosmos_robot.serving")
 _IDLE_SECONDS = 1.0
 """How long an idle worker sleeps at most; it is woken when a job arrives."""
+
+GOING_DOWN = "the server is going down; ask again later."
 
 
 class AllCancelledError(CosmosRobotError):
@@ -97,6 +99,20 @@ class Worker:
         self._woken.set()
         self._thread.join()
         self._pool.shutdown()
+
+    def beside[Value](self, work: Callable[[], Value]) -> Future[Value]:
+        """Have short work done by the thread that generates: after the batch that runs, before the next one.
+
+        Neither side starves the other: the queue's next batch comes after the work that waits by then, and more work
+        after that batch.
+
+        Raises:
+            RequestError: if the server is going down.
+        """
+        try:
+            return self._pool.submit(work)
+        except RuntimeError as error:  # the pool is shut
+            raise RequestError(Kind.UNAVAILABLE, GOING_DOWN, retry_after=5) from error
 
     def cancel(self, job_id: str) -> bool:
         """Cancel a job: at once where it waits, at its next denoising step where it runs; whether it was open."""
