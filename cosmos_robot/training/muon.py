@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from cosmos_robot.training.precision import bfloat16_pays
+
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 
 
@@ -58,7 +60,9 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
     """The matrix `[m, n]` with its singular values brought to about 1 (0.7 to 1.2)."""
     a, b, c = _QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).to(torch.bfloat16)
+    x = matrix.T if tall else matrix
+    if bfloat16_pays(matrix.device.type):  # which is exact enough here
+        x = x.to(torch.bfloat16)
     x = x / (x.norm() + 1e-7)
     for _ in range(iterations):
         gram = x @ x.T

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cosmos_robot.engine.generation import GenerationContext, GenerationTower, Latents, decoder_layer
+from cosmos_robot.engine.decoder_layer import decoder_layer
+from cosmos_robot.engine.generation import GenerationContext, GenerationTower, Latents
 from cosmos_robot.training.state_reading import StateReading
 
 type StatesRead = tuple[Tensor, Tensor]
