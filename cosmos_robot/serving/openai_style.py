@@ -3,7 +3,7 @@
 from typing import Any
 
 from cosmos_robot.serving.interface_style import InterfaceStyle
-from cosmos_robot.serving.problems import Kind, Problem
+from cosmos_robot.serving.problems import Finding, Kind, Problem
 
 _CODES = {
     Kind.UNAUTHORIZED: "invalid_api_key",
@@ -17,7 +17,7 @@ _CODES = {
 
 def error_body(problem: Problem, status: int) -> dict[str, Any]:
     """The body of an error: a sentence, its type, the parameter that it is about, a code."""
-    first = problem.findings[0] if problem.findings else None
+    first = _first(problem)
     code = _CODES.get(problem.kind, problem.kind.label)
     if first is not None and problem.kind is Kind.NOT_FOUND:
         code = first.type
@@ -29,6 +29,12 @@ def error_body(problem: Problem, status: int) -> dict[str, Any]:
             "code": code,
         }
     }
+
+
+def _first(problem: Problem) -> Finding | None:
+    """The finding that the message begins with: an unknown field outweighs other values."""
+    unknown = [finding for finding in problem.findings if finding.type == "extra_forbidden"]
+    return next(iter(unknown or problem.findings), None)
 
 
 def _path(field: tuple[str | int, ...]) -> str:

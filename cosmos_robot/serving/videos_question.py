@@ -163,6 +163,12 @@ class VideosReader:
         if given is None:
             raise RequestError.of_field("input_reference", f"{mode} needs it.")
         domain = _domain(extra)
+        if domain.state_row and mode == "policy":
+            raise RequestError.of_field(
+                "extra_params.domain_name",
+                f"{domain.name} starts from the robot's state, for which there is no field here; ask at /openpi.",
+                Kind.UNSUPPORTED,
+            )
         chunk = _chunk(body, extra, domain)
         frames = (
             self.media.chunk_clip(given, chunk)
