@@ -89,9 +89,15 @@ class RemoteSettings:
             raise InvalidInputError(f"concurrency must be at least 1; got {concurrency}.")
         return cls(
             api_key=options.get("api_key"),
-            timeouts=timeout if isinstance(timeout, Timeouts) else Timeouts(overall=timeout or Timeouts.overall),
+            timeouts=_timeouts(timeout),
             retries=Retries(retries) if isinstance(retries, int) else retries,
             concurrency=concurrency,
             upload=options.get("upload"),
             lossless=options.get("lossless", True),
         )
+
+
+def _timeouts(given: float | Timeouts | None) -> Timeouts:
+    if given is None:
+        return Timeouts()
+    return given if isinstance(given, Timeouts) else Timeouts(overall=given)
