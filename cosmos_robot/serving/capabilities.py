@@ -17,12 +17,14 @@ class Capabilities:
         native_canvas: the one canvas `(height, width)` that it knows, or None.
         longest_chunk: actions of its longest chunk, or None; a clip has one frame more.
         own_sampling: whether it has steps and guidance of its own, so that an interface's defaults are not for it.
+        domain_ids: the embodiment domains that it was trained for, or None where it does not say.
         strict: whether what does not fit is refused.
     """
 
     native_canvas: tuple[int, int] | None = None
     longest_chunk: int | None = None
     own_sampling: bool = False
+    domain_ids: tuple[int, ...] | None = None
     strict: bool = False
 
     @classmethod
@@ -35,6 +37,7 @@ class Capabilities:
         return cls(
             native_canvas=facts.native_canvas,
             longest_chunk=facts.max_action_chunk_size,
+            domain_ids=getattr(facts, "domain_ids", None),
             own_sampling=facts.num_steps is not None or bool(getattr(engine, "distilled_sigmas", None)),
             strict=strict,
         )
