@@ -29,7 +29,11 @@ def serve(tmp_path):
         app = create_app(ServerSettings(**settings), model)
         with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
             client.model = model
-            yield client
+            try:
+                yield client
+            finally:
+                if isinstance(model, SteppingModel):
+                    model.gate.set()  # a test that fails must not leave it waiting for ever
 
     return start
 

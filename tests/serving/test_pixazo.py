@@ -251,13 +251,19 @@ def test_the_error_table(serve, client):
         assert (refused.status_code, refused.json()["error"]) == (401, "Unauthorized")
         accepted = client.post(path(T2I), json=T2I, headers={"Ocp-Apim-Subscription-Key": "secret"})
         assert accepted.status_code == 202
+
+
+def test_a_full_queue(serve):
     model = SteppingModel()
     model.gate.clear()
     with serve(model, limits=Limits(queued=1, retry_after=7)) as client:
-        answers = [client.post(path(T2I), json=T2I) for _ in range(3)]
-        assert (answers[-1].status_code, answers[-1].json()["error"]) == (429, "Too Many Requests")
-        assert answers[-1].headers["retry-after"] == "7"
-        model.gate.set()
+        assert client.post(path(T2I), json=T2I).status_code == 202
+        while not model.batches:
+            time.sleep(0.01)
+        assert client.post(path(T2I), json=T2I).status_code == 202
+        refused = client.post(path(T2I), json=T2I)
+        assert (refused.status_code, refused.json()["error"]) == (429, "Too Many Requests")
+        assert refused.headers["retry-after"] == "7"
 
 
 def test_every_curl_line_of_its_page(tmp_path, png):
