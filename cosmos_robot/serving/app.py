@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cosmos_robot.interface.world_model import WorldModel
-from cosmos_robot.serving import baseten, fal, nim, openai_chat, own, own_jobs, pixazo, videos
+from cosmos_robot.serving import baseten, fal, nim, openai_chat, openpi, own, own_jobs, pixazo, videos
 from cosmos_robot.serving.interface_style import OWN_STYLE, InterfaceStyle, style_of
 from cosmos_robot.serving.local_paths import LocalPaths
 from cosmos_robot.serving.middleware import Gate
@@ -35,6 +35,7 @@ INTERFACES: tuple[tuple[InterfaceStyle, Callable[[Service], APIRouter], tuple[ty
     (fal.STYLE, fal.router, fal.BODIES),
     (openai_chat.STYLE, openai_chat.router, openai_chat.BODIES),
     (videos.STYLE, videos.router, videos.BODIES),
+    (openpi.STYLE, openpi.router, ()),
     (pixazo.STYLE, pixazo.router, pixazo.BODIES),
 )
 """Every interface: how it shows problems, its router, and the models of its bodies."""
