@@ -1,6 +1,5 @@
 """How far a learned environment agrees with the real one about policies: figures of mean results, with intervals."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,38 +55,6 @@ def mmrv(*, real: ArrayLike, simulated: ArrayLike) -> float:
     gaps = np.abs(first[:, None] - first[None])
     violated = (second[:, None] < second[None]) != (first[:, None] < first[None])
     return float((gaps * violated).max(axis=1).mean())
-
-
-def with_interval(
-    measure: Callable[..., float], *, real: ArrayLike, simulated: ArrayLike, resamples: int = 10_000, seed: int = 0
-) -> Interval:
-    """Measure mean results, with the interval over resampled starts.
-
-    Starts are drawn with repetition, the same for all policies and in both worlds, because both begin there.
-
-    Args:
-        measure: `pearson`, `spearman` or `mmrv`.
-        real: `[P, S]` results of P policies from S starts.
-        simulated: `[P, S]` of the same.
-        resamples: how many.
-        seed: of the draws.
-    """
-    first, second = np.asarray(real, dtype=np.float64), np.asarray(simulated, dtype=np.float64)
-    if first.ndim != 2 or first.shape != second.shape:
-        raise InvalidInputError(
-            f"results are [policies, starts], the same in both; got {first.shape} and {second.shape}."
-        )
-    rng = np.random.default_rng(seed)
-    value = measure(real=first.mean(axis=1), simulated=second.mean(axis=1))
-    drawn = []
-    for _ in range(resamples):
-        chosen = rng.integers(first.shape[1], size=first.shape[1])
-        drawn.append(measure(real=first[:, chosen].mean(axis=1), simulated=second[:, chosen].mean(axis=1)))
-    defined = np.array([figure for figure in drawn if np.isfinite(figure)])
-    if not np.isfinite(value) or len(defined) < len(drawn):
-        return Interval(value, float("nan"), float("nan"))
-    low, high = np.quantile(defined, [0.025, 0.975])
-    return Interval(value, float(low), float(high))
 
 
 def _pair(real: ArrayLike, simulated: ArrayLike) -> tuple[Vector, Vector]:

@@ -8,7 +8,7 @@ from cosmos_robot.errors import InvalidInputError
 
 WINDOW_SUITES = ("forward-dynamics", "inverse-dynamics", "policy", "generation")
 """Those that are measured on windows of recorded episodes."""
-SUITES = (*WINDOW_SUITES, "closed-loop")
+SUITES = (*WINDOW_SUITES, "closed-loop", "agreement")
 SAMPLING_SUITES = ("policy", "closed-loop")
 """Those in which several answers to one question are worth having."""
 
@@ -115,4 +115,12 @@ there are {', '.join(SUITES)}."
         """Everything that the figures depend on, as plain data."""
         values = asdict(self)
         own = values.pop("own")
-        return {key: value for key, value in values.items() if key not in _NOT_FIGURES} | (own or {})
+        shared = {key: value for key, value in values.items() if key not in _NOT_FIGURES}
+        return shared | {key: _plain(value) for key, value in (own or {}).items()}
+
+
+def _plain(value: Any) -> Any:
+    """A function of one's own is known by its name."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return f"{value.__module__}.{value.__qualname__}" if callable(value) else value

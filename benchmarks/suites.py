@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from cosmos_robot.benchmarks.agreement_suite import AgreementSuite
 from cosmos_robot.benchmarks.closed_loop_suite import ClosedLoopSuite
 from cosmos_robot.benchmarks.forward_dynamics_suite import ForwardDynamicsSuite
 from cosmos_robot.benchmarks.generation_suite import GenerationSuite
@@ -16,6 +17,7 @@ SUITE_OF: dict[str, Suite] = {
     "policy": PolicySuite(),
     "closed-loop": ClosedLoopSuite(),
     "generation": GenerationSuite(),
+    "agreement": AgreementSuite(),
 }
 
 

@@ -1,6 +1,8 @@
 """`cosmos-robot bench`: measurements that take minutes to hours; run one again and it goes on where it was stopped."""
 
 import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,14 +10,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cosmos_robot.cli.bench_agreement import agreement
 from cosmos_robot.cli.bench_golden import golden
 from cosmos_robot.cli.bench_runs import closed_loop, forward_dynamics, generation, inverse_dynamics, policy, run
 from cosmos_robot.cli.bench_simulator import prepare_simulator
-from cosmos_robot.cli.settings import CheckpointOption, DeviceOption, DtypeOption
+from cosmos_robot.cli.settings import CheckpointOption, DeviceOption, DtypeOption, with_settings
 from cosmos_robot.errors import InvalidInputError, MissingDependencyError
 
 if TYPE_CHECKING:
     from cosmos_robot.benchmarks.agreement_statistics import Interval
+    from cosmos_robot.benchmarks.row_file import RowFile
     from cosmos_robot.cli.model_choice import ModelChoice
 
 bench_app = typer.Typer(
@@ -28,80 +32,60 @@ bench_app.command("inverse-dynamics")(inverse_dynamics)
 bench_app.command("policy")(policy)
 bench_app.command("closed-loop")(closed_loop)
 bench_app.command("generation")(generation)
+bench_app.command("agreement")(agreement)
 bench_app.command("golden")(golden)
 bench_app.command("run")(run)
 
-StepsOption = Annotated[int | None, typer.Option(min=1, help="Denoising steps.", show_default="the checkpoint's")]
-EnvOption = Annotated[str, typer.Option(help="Which environment; pusht is the one there is.")]
 
+@dataclass(frozen=True, kw_only=True)
+class PushTSettings:
+    """The options of the measurements in gym-pusht that are no suites of runs."""
 
-@bench_app.command("agreement")
-def agreement(
-    *,
-    env: EnvOption = "pusht",
-    checkpoint: CheckpointOption = None,
-    out: Annotated[Path, typer.Option(help="Folder for rows, figures and plot.")] = Path("outputs/agreement"),
-    config: Annotated[
-        Path | None, typer.Option(help="A file like the committed one.", show_default="the committed one")
-    ] = None,
-    starts: Annotated[
-        int | None, typer.Option(min=2, help="Only the first so many starts.", show_default="all of the file")
-    ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Episodes imagined at once.")] = 10,
-    controls: Annotated[bool, typer.Option(help="Also measure world models that are wrong on purpose.")] = True,
-    num_steps: StepsOption = None,
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
-) -> None:
-    """Play policies of graded quality in the real simulator and in the learned one, and compare their mean results."""
-    _prepare("gym_pusht", "matplotlib")
-    _require_pusht(env)
-    from dataclasses import asdict, replace
+    env: Annotated[str, typer.Option(help="Which environment; pusht is the one there is.")] = "pusht"
+    checkpoint: CheckpointOption = None
+    out: Annotated[Path | None, typer.Option(help="Folder for rows.", show_default="outputs/<command>")] = None
+    num_steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.", show_default="the checkpoint's")] = (
+        None
+    )
+    device: DeviceOption = None
+    dtype: DtypeOption = None
 
-    from cosmos_robot.benchmarks.agreement import CONFIGS, AgreementConfig, run_agreement
-    from cosmos_robot.benchmarks.agreement_report import write_report
-    from cosmos_robot.benchmarks.row_file import RowFile
-    from cosmos_robot.cli.model_choice import ModelChoice
+    def choice(self) -> "ModelChoice":
+        """The world model.
 
-    chosen = AgreementConfig.read(config or CONFIGS[env])
-    chosen = chosen if starts is None else replace(chosen, starts=min(starts, chosen.starts))
-    choice = ModelChoice(checkpoint, device, dtype)
-    settings = {key: value for key, value in asdict(chosen).items() if key not in ("starts", "resamples")}
-    rows = RowFile(out, {**_weights(choice), "num_steps": num_steps, **settings})
-    with Console(stderr=True).status("loading") as status:
-        world_model = choice.load()
-        played = run_agreement(
-            world_model,
-            chosen,
-            rows,
-            batch=batch,
-            num_steps=num_steps,
-            controls=controls,
-            report=lambda what, done, total: status.update(f"{what}: {done} of {total} episodes"),
-        )
-    for table in write_report(played, chosen, out):
-        Console().print(table)
-    typer.echo(f"\nrows, summary.json and scatter.png are in {out}")
+        Raises:
+            InvalidInputError: if the environment is another than Push-T.
+        """
+        from cosmos_robot.cli.model_choice import ModelChoice
+
+        if self.env != "pusht":
+            raise InvalidInputError(
+                f"there is no benchmark for the environment {self.env!r}; pusht is the one there is."
+            )
+        return ModelChoice(self.checkpoint, self.device, self.dtype)
+
+    def rows(self, out: Path, choice: "ModelChoice", settings: Mapping[str, Any]) -> "RowFile":
+        """The rows of a folder, those of these weights and settings."""
+        from cosmos_robot.benchmarks.row_file import RowFile
+        from cosmos_robot.benchmarks.weights_digest import weights_digest
+
+        weights = {"checkpoint": choice.name, "weights": weights_digest(choice.checkpoint)}
+        return RowFile(out, {**weights, "num_steps": self.num_steps, **settings})
 
 
 @bench_app.command("long-rollout")
+@with_settings
 def long_rollout(
     *,
-    env: EnvOption = "pusht",
-    checkpoint: CheckpointOption = None,
-    out: Annotated[Path, typer.Option(help="Folder for rows, figures and plot.")] = Path("outputs/long_rollout"),
+    settings: PushTSettings,
     episodes: Annotated[int, typer.Option(min=2, help="How many are imagined.")] = 16,
     actions: Annotated[int, typer.Option(min=16, help="Of each episode.")] = 256,
     calibration_episodes: Annotated[int, typer.Option(min=1, help="Real ones that the threshold is taken from.")] = 16,
     quantile: Annotated[float, typer.Option(help="Share of the real chunks that are to be trusted.")] = 0.99,
     batch: Annotated[int, typer.Option(min=1, help="Episodes imagined at once.")] = 4,
-    num_steps: StepsOption = None,
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
 ) -> None:
     """Measure the error against the horizon, with and without the trust stop, and how well the score tells it."""
     _prepare("gym_pusht", "matplotlib")
-    _require_pusht(env)
     from cosmos_robot.benchmarks.long_rollout import (
         LongRolloutConfig,
         calibrate_on_pusht,
@@ -109,17 +93,14 @@ def long_rollout(
         run_long_rollouts,
         run_settings,
     )
-    from cosmos_robot.benchmarks.row_file import RowFile
-    from cosmos_robot.cli.model_choice import ModelChoice
     from cosmos_robot.envs.inverse_dynamics_trust import InverseDynamicsScore, TrustCalibration
 
     config = LongRolloutConfig(
         episodes=episodes, actions=actions, calibration_episodes=calibration_episodes, quantile=quantile
     )
-    choice = ModelChoice(checkpoint, device, dtype)
-    settings = {key: value for key, value in run_settings(config).items() if key != "episodes"}
-    rows = RowFile(out, {**_weights(choice), "num_steps": num_steps, **settings})
-    file = out / "trust.json"
+    choice, out = settings.choice(), settings.out or Path("outputs/long_rollout")
+    shared = {key: value for key, value in run_settings(config).items() if key != "episodes"}
+    rows, file, num_steps = settings.rows(out, choice, shared), out / "trust.json", settings.num_steps
     with Console(stderr=True).status("calibrating trust on real episodes") as status:
         world_model = choice.load()
         if not (file.exists() and rows.path.exists()):  # without rows it may be of other weights
@@ -140,31 +121,24 @@ def long_rollout(
 
 
 @bench_app.command("planning")
+@with_settings
 def planning(
     *,
-    env: EnvOption = "pusht",
-    checkpoint: CheckpointOption = None,
-    out: Annotated[Path, typer.Option(help="Folder for rows.")] = Path("outputs/planning"),
+    settings: PushTSettings,
     starts: Annotated[int, typer.Option(min=2, help="How many plans.")] = 20,
     first_start: Annotated[int, typer.Option(min=1_000_000, help="Seed of the first start.")] = 1_000_500,
     horizon: Annotated[int, typer.Option(min=1, help="Chunks of a plan.")] = 2,
     futures: Annotated[int, typer.Option(min=4, help="Futures imagined in one batch.")] = 16,
     iterations: Annotated[int, typer.Option(min=1, help="Batches of a plan.")] = 3,
-    num_steps: StepsOption = None,
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
 ) -> None:
     """Plan by imagined reward, and play the plans and their random proposals in the real simulator."""
     _prepare("gym_pusht")
-    _require_pusht(env)
     from cosmos_robot.benchmarks.planning import planning_figures, run_planning
-    from cosmos_robot.benchmarks.row_file import RowFile
-    from cosmos_robot.cli.model_choice import ModelChoice
     from cosmos_robot.envs.planner import PlannerConfig
 
     config = PlannerConfig(horizon=horizon, futures=futures, iterations=iterations)
-    choice = ModelChoice(checkpoint, device, dtype)
-    rows = RowFile(out, {**_weights(choice), "num_steps": num_steps, **vars(config)})
+    choice, out = settings.choice(), settings.out or Path("outputs/planning")
+    rows = settings.rows(out, choice, vars(config))
     numbers = range(first_start, first_start + starts)
     with Console(stderr=True).status("loading") as status:
         played = run_planning(
@@ -172,7 +146,7 @@ def planning(
             numbers,
             rows,
             config,
-            num_steps=num_steps,
+            num_steps=settings.num_steps,
             report=lambda done, total: status.update(f"{done} of {total} plans"),
         )
     figures = planning_figures([row for row in played if row["start"] in numbers])
@@ -206,17 +180,6 @@ def _show_long_rollout(rows: list[dict[str, Any]], threshold: float) -> None:
 
 def _shown(interval: "Interval") -> str:
     return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
-
-
-def _weights(choice: "ModelChoice") -> dict[str, str | None]:
-    from cosmos_robot.benchmarks.weights_digest import weights_digest
-
-    return {"checkpoint": choice.name, "weights": weights_digest(choice.checkpoint)}
-
-
-def _require_pusht(env: str) -> None:
-    if env != "pusht":
-        raise InvalidInputError(f"there is no benchmark for the environment {env!r}; pusht is the one there is.")
 
 
 def _prepare(*packages: str) -> None:

@@ -93,13 +93,13 @@ def forward_dynamics(
 ) -> None:
     """Imagine recorded windows from their first frame and their actions, and compare with what the camera saw."""
     own = {"horizon": horizon, "consistency": consistency, "fvd_weights": _name(fvd_weights)}
-    _one(settings, "forward-dynamics", noises=noises, **own)
+    run_one(settings, "forward-dynamics", noises=noises, **own)
 
 
 @with_settings
 def inverse_dynamics(*, settings: WindowSettings, noises: NoisesOption = 1) -> None:
     """Read the actions of recorded windows off their frames, and compare with those that were taken."""
-    _one(settings, "inverse-dynamics", noises=noises)
+    run_one(settings, "inverse-dynamics", noises=noises)
 
 
 @with_settings
@@ -109,7 +109,7 @@ def policy(
     samples: SamplesOption = 1,
 ) -> None:
     """Let the policy choose from the first frames of recorded windows, and compare with the actions taken."""
-    _one(settings, "policy", samples=samples)
+    run_one(settings, "policy", samples=samples)
 
 
 @with_settings
@@ -127,7 +127,7 @@ def generation(
     from cosmos_robot.benchmarks.generation_suite import GenerationSettings
 
     own = GenerationSettings(mode.value, None if clip_weights is None else str(clip_weights))
-    _one(settings, "generation", noises=noises, fvd_weights=_name(fvd_weights), own=own)
+    run_one(settings, "generation", noises=noises, fvd_weights=_name(fvd_weights), own=own)
 
 
 @with_settings
@@ -142,7 +142,7 @@ def closed_loop(
     from cosmos_robot.benchmarks.closed_loop_suite import ClosedLoopSettings
 
     own = ClosedLoopSettings(chunks)
-    _one(settings, "closed-loop", domain="pusht", noises=noises, samples=samples, own=own)
+    run_one(settings, "closed-loop", domain="pusht", noises=noises, samples=samples, own=own)
 
 
 def run(
@@ -178,7 +178,8 @@ def _name(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _one(settings: RunSettings, suite: str, **own: Any) -> None:
+def run_one(settings: RunSettings, suite: str, **own: Any) -> Path:
+    """Do one run with the options of a command, and give its folder."""
     from cosmos_robot.benchmarks.run_config import RunConfig
 
     not_the_runs = {"out", "workers", "ray", "retry_failed", "renew"}
@@ -186,6 +187,7 @@ def _one(settings: RunSettings, suite: str, **own: Any) -> None:
     config = RunConfig(suite=suite, **shared, **own)
     folder = settings.out or Path("outputs/bench") / suite
     execute_runs([(config, folder)], Who(settings.workers, settings.ray, settings.retry_failed, settings.renew))
+    return folder
 
 
 def execute_runs(runs: "list[tuple[RunConfig, Path]]", who: Who) -> None:

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from cosmos_robot.benchmarks.agreement_statistics import mmrv, pearson, spearman, with_interval
-from cosmos_robot.benchmarks.row_file import RowFile
+from cosmos_robot.benchmarks.agreement_statistics import mmrv, pearson, spearman
+from cosmos_robot.benchmarks.bootstrap_interval import statistic_of
 from cosmos_robot.benchmarks.weights_digest import weights_digest
 from cosmos_robot.errors import InvalidInputError
 
@@ -18,22 +18,20 @@ pytest.importorskip("gym_pusht")
 
 from perfect_pusht import PerfectPushT
 
-from cosmos_robot.benchmarks.agreement import (
-    CONFIGS,
-    LEARNED,
-    REAL,
-    AgreementConfig,
-    agreements,
-    coverages,
-    least_gap,
-    run_agreement,
-)
-from cosmos_robot.benchmarks.agreement_report import summary, write_report
+from cosmos_robot.benchmarks.agreement_config import COMMITTED as COMMITTED_FILE
+from cosmos_robot.benchmarks.agreement_config import AgreementConfig
+from cosmos_robot.benchmarks.agreement_report import agreement_table, least_gap, policies_table
+from cosmos_robot.benchmarks.agreement_suite import COVERAGE, ERROR, REAL, AgreementSuite
 from cosmos_robot.benchmarks.pusht_expert import Grade
+from cosmos_robot.benchmarks.report import write_report
+from cosmos_robot.benchmarks.report_figures import read_figures
+from cosmos_robot.benchmarks.run_config import RunConfig
+from cosmos_robot.benchmarks.run_execution import execute
 from cosmos_robot.cli.app import app
+from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.interface.world_model import WorldModel
 
-COMMITTED = AgreementConfig.read(CONFIGS["pusht"])
+COMMITTED = AgreementConfig.read(COMMITTED_FILE)
 
 
 @pytest.fixture(autouse=True)
@@ -66,19 +64,28 @@ def test_correlations_are_scipys():
         pearson(real=real, simulated=simulated[:4])
 
 
+@pytest.mark.slow
 def test_intervals_hold_what_they_should():
     """The share of 95 % intervals that hold the true correlation, over many drawn data sets."""
     rng = np.random.default_rng(1)
     truth, held = np.linspace(0, 1, 8), 0
-    noise = 0.6
-    for _ in range(60):
+    noise, suite = 0.6, AgreementSuite()
+    for _ in range(30):
         real, simulated = (truth[:, None] + rng.normal(0, noise, (8, 30)) for _ in range(2))
-        found = with_interval(mmrv, real=real, simulated=simulated, resamples=60)
-        assert found.low <= found.high
-        across = with_interval(pearson, real=real, simulated=simulated, resamples=60)
+        rows = [_row(f"p{p}", s, real[p, s], simulated[p, s]) for p in range(8) for s in range(30)]
+        found = {each.metric: each for each in suite.pooled(rows, get_domain("pusht"))}
+        across = found["Pearson r of the policies"]
+        estimate = statistic_of(across.values, {key: key[0] for key in across.values}, across.measure)
+        assert (estimate.n, estimate.episodes) == (240, 30)
+        assert estimate.value == pytest.approx(pearson(real=real.mean(axis=1), simulated=simulated.mean(axis=1)))
         expected = np.var(truth) / (np.var(truth) + noise**2 / 30)
-        held += across.low <= expected <= across.high
-    assert held >= 48
+        held += estimate.low <= expected <= estimate.high
+    assert held >= 24
+
+
+def _row(policy, start, real, simulated):
+    figures = {COVERAGE: {REAL: real, "model": simulated}, ERROR: {"model": abs(real - simulated)}}
+    return {"episode": start, "start": 0, "seed": 0, "case": policy, "figures": figures}
 
 
 def test_what_is_run_is_fixed():
@@ -110,81 +117,86 @@ def test_a_file_that_is_none(tmp_path):
 def small():
     """Four policies that differ soon, from two starts where the T is near its goal."""
     names = ("expert", "gives-up-2", "gives-up-1", "aimless-100")
-    return replace(
-        COMMITTED,
-        policies={name: COMMITTED.policies[name] for name in names},
-        chunks=4,
-        first_start=1_000_105,
-        starts=2,
-        resamples=20,
-    )
+    policies = {name: COMMITTED.policies[name] for name in names}
+    return replace(COMMITTED, policies=policies, chunks=4, first_start=1_000_105, starts=2)
+
+
+def _config(small):
+    return RunConfig(suite="agreement", domain="pusht", batch=2, own=small)
 
 
 @pytest.fixture(scope="module")
 def played(small, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SDL_VIDEODRIVER", "dummy")
-        folder = tmp_path_factory.mktemp("agreement")
-        model = PerfectPushT(*small.start_numbers)
-        rows = RowFile(folder, {"a": 1})
-        run_agreement(model, small, rows, batch=2)
+        folder = tmp_path_factory.mktemp("agreement") / "run"
+        execute(_config(small), folder, load=lambda *_: PerfectPushT(*small.start_numbers), digest="perfect")
     return folder
 
 
 @pytest.mark.slow
-def test_a_perfect_model_agrees_and_the_controls_do_not(played, small):
-    rows = RowFile(played, {"a": 1}).read()
-    by_world = {found.world: found for found in agreements(rows, small)}
-    assert list(by_world) == [LEARNED, "copy-first-frame", "shuffled-actions"]
-    perfect = by_world[LEARNED]
-    assert perfect.pearson.value > 0.999
-    assert perfect.spearman.value == pytest.approx(1.0)
-    assert perfect.mmrv.value == 0.0
-    assert perfect.mean_error < 0.02
-    assert np.isnan(by_world["copy-first-frame"].pearson.value)
-    assert by_world["copy-first-frame"].mmrv.value > 0.1
-    assert by_world["shuffled-actions"].mean_error > 5 * perfect.mean_error
-    real = coverages(rows, small, REAL)
-    np.testing.assert_allclose(coverages(rows, small, LEARNED), real, atol=0.05)
-    assert least_gap(real) > 0.0
+def test_a_perfect_model_agrees_and_the_controls_do_not(played):
+    run = read_figures(played)
+    value = {key: estimate.value for key, (_, estimate) in run.pooled.items()}
+    assert list(dict.fromkeys(variant for _, variant in value)) == ["model", "copy-first-frame", "shuffled-actions"]
+    assert value["Pearson r of the policies", "model"] > 0.999
+    assert value["Spearman of the policies", "model"] == pytest.approx(1.0)
+    assert value["MMRV of the policies", "model"] == 0.0
+    perfect = value["mean error of the policies", "model"]
+    assert perfect < 0.02
+    assert value["Pearson r of the policies", "copy-first-frame"] is None
+    assert value["MMRV of the policies", "copy-first-frame"] > 0.1
+    assert value["mean error of the policies", "shuffled-actions"] > 5 * perfect
+    assert all(row["figures"][ERROR]["model"] < 0.05 for row in run.rows)
+    assert least_gap(run.rows) > 0.0
 
 
 @pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on(played, small, tmp_path):
     shutil.copytree(played, tmp_path / "cut")
     file = tmp_path / "cut" / "rows.jsonl"
-    whole = file.read_text()
-    lines = whole.splitlines(keepends=True)
-    file.write_text("".join(lines[:3]) + lines[3][:20])  # a row that was torn while it was written
+    lines = file.read_text().splitlines(keepends=True)
+    assert len(lines) == len(small.policies) * small.starts
+    file.write_text("".join(lines) + lines[3][:20])  # a row that was torn while it was written
 
     class Unused(WorldModel):
         def generate(self, requests, *, progress=None):
-            raise AssertionError("nothing of the learned world is missing")
+            raise AssertionError("nothing is missing")
 
-    kept = [line for line in lines if json.loads(line)["world"] != REAL]
-    file.write_text(file.read_text()[: file.read_text().rfind("\n") + 1] + "".join(kept) + lines[3][:20])
-    again = run_agreement(Unused(), small, RowFile(tmp_path / "cut", {"a": 1}), batch=2)
-    assert sorted(map(json.dumps, again)) == sorted(map(json.dumps, (json.loads(line) for line in lines)))
-    with pytest.raises(InvalidInputError, match="other settings"):
-        RowFile(tmp_path / "cut", {"a": 2})
+    again = execute(_config(small), tmp_path / "cut", load=lambda *_: Unused(), digest="perfect")
+    assert again == [json.loads(line) for line in lines]
+    with pytest.raises(InvalidInputError, match="chunks"):
+        execute(_config(replace(small, chunks=3)), tmp_path / "cut", load=lambda *_: Unused(), digest="perfect")
 
 
 @pytest.mark.slow
-def test_the_report(played, small):
-    rows = RowFile(played, {"a": 1}).read()
-    write_report(rows, small, played)
-    figures = json.loads((played / "summary.json").read_text())
-    assert figures == json.loads(json.dumps(summary(rows, small)))
-    assert figures["agreement"][1]["pearson"]["value"] is None
-    assert (played / "scatter.png").stat().st_size > 10_000
-    with pytest.raises(InvalidInputError, match=r"episode\(s\) have not been played in learned"):
-        agreements([row for row in rows if (row["world"], row["policy"]) != (LEARNED, "expert")], small)
+def test_the_tables_and_the_page(played, tmp_path):
+    run = read_figures(played)
+    table = policies_table(run.rows)
+    assert table.row_count == 4
+    assert "over 2 starts" in table.title
+    assert agreement_table(run).row_count == 3
+    page, markdown, _ = write_report([played], tmp_path / "page.html")
+    assert page.read_text().count("<svg") == 3
+    assert "| Pearson r of the policies ↑ | copy-first-frame |  |" in markdown.read_text()
+
+
+def test_every_policy_from_every_start(small):
+    rows = AgreementSuite().plan(_config(small))
+    assert [(row.case, row.episode) for row in rows] == [
+        (name, start) for name in small.policies for start in small.start_numbers
+    ]
+    assert len({row.seed for row in rows}) == small.starts  # a start has the same noise for all policies
+    with pytest.raises(InvalidInputError, match="starts, not rows"):
+        AgreementSuite().plan(replace(_config(small), rows=3))
+    with pytest.raises(InvalidInputError, match="of domain pusht"):
+        AgreementSuite().plan(replace(_config(small), domain="umi"))
 
 
 def test_the_command_says_what_it_cannot_do():
     answer = CliRunner().invoke(app, ["bench", "agreement", "--env", "libero"])
     assert answer.exit_code == 2
-    assert "no benchmark for the environment 'libero'" in answer.output
+    assert "no agreement run for the environment 'libero'" in answer.output
 
 
 def test_other_weights_at_the_same_place_are_told_apart(tmp_path):
