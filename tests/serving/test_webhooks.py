@@ -162,6 +162,14 @@ def test_by_default_ten_retries_within_two_hours():
     assert 6000 < sum(policy.backoff * 2**index for index in range(policy.retries)) <= 7200
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"seconds": 0}, {"retries": -1}, {"retries": 31}, {"backoff": -1.0}, {"parallel": 0}]
+)
+def test_policies_that_cannot_be(wrong):
+    with pytest.raises(InvalidInputError, match="webhook"):
+        WebhookPolicy(**wrong)
+
+
 def test_receivers_that_hang_hold_up_nobody(calling, taker, tmp_path):
     """Two hang for ever, though something comes of them all the time; a third is told meanwhile, and jobs go on."""
     taker.answers = [None, None, 200]
