@@ -90,7 +90,8 @@ class Gate:
                 Kind.FORBIDDEN, "this server does not go by the name in the Host header; say its own with --public-url."
             )
         keys = self._settings.api_keys
-        open_path = scope["path"] in OPEN_PATHS or scope["path"].startswith((FILES, PAGE_FILES))
+        http = scope["type"] == "http"  # what is shown at such a path needs no key, a websocket there does
+        open_path = http and (scope["path"] in OPEN_PATHS or scope["path"].startswith((FILES, PAGE_FILES)))
         if keys and not open_path and not has_key(headers, keys):
             return Problem(Kind.UNAUTHORIZED, "this server wants an API key; yours is missing or wrong.")
         return None
