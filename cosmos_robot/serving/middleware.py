@@ -24,9 +24,6 @@ PAGE_FILES = "/page/"
 FILES = "/files/"
 """Beginning of paths that need no key either: their addresses hold a job's id, which nobody guesses."""
 
-_POLICY_VIOLATION = 1008
-"""RFC 6455."""
-
 
 class Gate:
     """Refuses requests that are for another server, too large, or carry no key, and counts the answers.
@@ -54,13 +51,14 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or refuse it."""
-        if scope["type"] != "http":
-            if scope["type"] == "websocket" and self._refusal(scope) is not None:
-                await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
-                return
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         style = style_of(scope["path"], self._styles)
+        if scope["type"] == "websocket":
+            refusal = self._refusal(scope)
+            await (self._app if refusal is None else style.response(refusal, self._paths))(scope, receive, send)
+            return
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
