@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from server_process import server
+from webhook_receiver import receiver
 
 pytestmark = [
     pytest.mark.slow,
@@ -59,18 +60,26 @@ def postgres(folder):
 def test_a_killed_server_on_postgres_goes_on(tmp_path):
     pytest.importorskip("psycopg")
     # A folder of its own under /tmp: other users may not enter pytest's.
-    with tempfile.TemporaryDirectory() as folder, postgres(Path(folder)) as url:
+    with tempfile.TemporaryDirectory() as folder, postgres(Path(folder)) as url, receiver() as taker:
         data = tmp_path / "data"
-        with server(data, 0.02, "--database", url, "--batch-size", "1") as first:
+        flags = ("--database", url, "--allow-urls", "--allow-host", taker.host)
+        with server(data, 0.02, *flags, "--batch-size", "1") as first:
             done = first.submit(num_inference_steps=2)
             first.wait_for(done, "done")
             running = first.submit(num_inference_steps=50)
             waiting = [first.submit(seed=5 + index, prompt="nul \x00 and \U0001f916") for index in range(3)]
             first.wait_for(running, "running")
+            told = first.client.post(
+                "/fal/queue/nvidia/cosmos-3-super/text-to-image",
+                params={"fal_webhook": taker.url()},
+                json={"prompt": "A robot.", "seed": 9},
+            ).json()["request_id"]
             first.kill()
-        with server(data, 0.0, "--database", url) as second:
-            for job_id in (running, *waiting):
+        with server(data, 0.0, *flags) as second:
+            for job_id in (running, *waiting, told):
                 second.wait_for(job_id, "done")
+            (call,) = taker.wait(1)
+            assert (call.json()["request_id"], call.json()["payload"]["seed"]) == (told, 9)
             jobs = second.jobs()
             assert [jobs[job_id]["attempts"] for job_id in (done, running, *waiting)] == [1, 2, 1, 1, 1]
             assert [second.result(job_id).json()["seed"] for job_id in waiting] == [5, 6, 7]
