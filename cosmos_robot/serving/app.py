@@ -16,7 +16,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cosmos_robot.interface.world_model import WorldModel
-from cosmos_robot.serving import baseten, fal, nim, openai_chat, openpi, own, own_jobs, pixazo, videos
+from cosmos_robot.serving import (
+    baseten,
+    fal,
+    nim,
+    openai_chat,
+    openpi,
+    own,
+    own_jobs,
+    page_routes,
+    pixazo,
+    play,
+    videos,
+)
 from cosmos_robot.serving.interface_style import OWN_STYLE, InterfaceStyle, style_of
 from cosmos_robot.serving.local_paths import LocalPaths
 from cosmos_robot.serving.middleware import Gate
@@ -30,6 +42,7 @@ _LOG = logging.getLogger("cosmos_robot.serving")
 
 INTERFACES: tuple[tuple[InterfaceStyle, Callable[[Service], APIRouter], tuple[type[BaseModel], ...]], ...] = (
     (OWN_STYLE, own.router, own_jobs.BODIES),
+    (OWN_STYLE, page_routes.router, play.BODIES),
     (nim.STYLE, nim.router, nim.BODIES),
     (baseten.STYLE, baseten.router, baseten.BODIES),
     (fal.STYLE, fal.router, fal.BODIES),
