@@ -1,6 +1,5 @@
 """OpenAI's chat completions, answered by the checkpoint's reasoner: at once, or as a stream of server-sent events."""
 
-import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Annotated, Any
@@ -8,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import JSONResponse, Response
 
 from cosmos_robot.interface.reason import ReasonChunk, Reasoning, ReasonRequest
-from cosmos_robot.serving.chat_desk import Chat, ChatDesk, Event
+from cosmos_robot.serving.chat_desk import Chat, Event
+from cosmos_robot.serving.chat_stream import ChatStream, event_line, first_event, refusal
 from cosmos_robot.serving.json_body import body_reader, json_schema
 from cosmos_robot.serving.local_paths import LocalPaths
 from cosmos_robot.serving.openai_answer import Completion
@@ -20,7 +19,7 @@ from cosmos_robot.serving.openai_models import ServedModel, add_models
 from cosmos_robot.serving.openai_question import ChatReader, stop_words
 from cosmos_robot.serving.openai_request import ChatRequest
 from cosmos_robot.serving.openai_style import STYLE
-from cosmos_robot.serving.problems import Problem, RequestError
+from cosmos_robot.serving.problems import Problem
 from cosmos_robot.serving.service import Service
 from cosmos_robot.serving.stop_words import StopWords
 
@@ -34,7 +33,6 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["OpenAI"])
     served = ServedModel.of(service.settings)
     reader = ChatReader(service.reader())
-    desk = ChatDesk(service.world_model, service.settings.limits)
     read = body_reader(ChatRequest, depth=service.settings.limits.json_depth)
     add_models(routes, served)
 
@@ -49,7 +47,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/v1/chat/completions", openapi_extra=json_schema(ChatRequest))
     async def complete(request: Request, body: Annotated[ChatRequest, Depends(read)]) -> Response:
         """Answer a chat."""
-        chat = desk.open(await run_in_threadpool(question, body))
+        chat = service.chats.open(await run_in_threadpool(question, body))
         completion = Completion(served.name)
         events = _until(chat, request, StopWords(stop_words(body)))
         if not body.stream:
@@ -58,25 +56,11 @@ def router(service: Service) -> APIRouter:
             finally:
                 chat.stop()
         usage = body.stream_options is not None and body.stream_options.include_usage
-        first = await _first(chat, events)
+        first = await first_event(chat, events)
         paths: LocalPaths = request.app.state.paths
-        return _ChatStream(chat, _lines(completion, first, events, paths, usage=usage))
+        return ChatStream(chat, _lines(completion, first, events, paths, usage=usage))
 
     return routes
-
-
-class _ChatStream(StreamingResponse):
-    """A stream that stops its chat when it ends, however it ends."""
-
-    def __init__(self, chat: Chat, lines: AsyncIterator[str]) -> None:
-        super().__init__(lines, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-        self._chat = chat
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._chat.stop()
 
 
 async def _until(chat: Chat, request: Request, stops: StopWords) -> AsyncIterator[Event]:
@@ -96,23 +80,11 @@ async def _until(chat: Chat, request: Request, stops: StopWords) -> AsyncIterato
             yield replace(event, finish_reason="stop") if stops.found else event
 
 
-async def _first(chat: Chat, events: AsyncIterator[Event]) -> Event:
-    """The first event: what is wrong with the request shows here, while there still is a status to say so."""
-    try:
-        first = await anext(events)
-    except BaseException:
-        chat.stop()
-        raise
-    if isinstance(first, Problem):
-        raise _refusal(first)
-    return first
-
-
 async def _whole(completion: Completion, events: AsyncIterator[Event]) -> dict[str, Any]:
     text, thinking = "", ""
     async for event in events:
         if isinstance(event, Problem):
-            raise _refusal(event)
+            raise refusal(event)
         if isinstance(event, Reasoning):
             return completion.whole(text, thinking, event.finish_reason, event.usage)
         text, thinking = (text, thinking + event.text) if event.thinking else (text + event.text, thinking)
@@ -124,23 +96,15 @@ async def _lines(
 ) -> AsyncIterator[str]:
     """Server-sent events of a chat, of which the first event has come."""
     more = {"usage": None} if usage else {}
-    yield _line({**completion.first(), **more})
+    yield event_line({**completion.first(), **more})
     event = first
     while isinstance(event, ReasonChunk):
-        yield _line({**completion.piece(event), **more})
+        yield event_line({**completion.piece(event), **more})
         event = await anext(events)
     if isinstance(event, Problem):
-        yield _line(STYLE.body(paths.hidden(event), STYLE.status(event.kind)))
+        yield event_line(STYLE.body(paths.hidden(event), STYLE.status(event.kind)))
     else:
-        yield _line({**completion.last(event.finish_reason), **more})
+        yield event_line({**completion.last(event.finish_reason), **more})
         if usage:
-            yield _line(completion.usage(event.usage))
+            yield event_line(completion.usage(event.usage))
     yield "data: [DONE]\n\n"
-
-
-def _line(body: dict[str, Any]) -> str:
-    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
-
-
-def _refusal(problem: Problem) -> RequestError:
-    return RequestError(problem.kind, problem.message, findings=problem.findings, retry_after=problem.retry_after)

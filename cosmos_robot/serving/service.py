@@ -15,6 +15,7 @@ from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.safety.checker import choose_safety
 from cosmos_robot.serving.answer import Answer, read_answer
 from cosmos_robot.serving.capabilities import Capabilities
+from cosmos_robot.serving.chat_desk import ChatDesk
 from cosmos_robot.serving.data_folder import DataFolder
 from cosmos_robot.serving.fetch import Fetcher
 from cosmos_robot.serving.job import Job, JobState, is_id, new_id
@@ -71,6 +72,7 @@ class Service:
         self.metrics = Metrics()
         self.folder = DataFolder(settings.data)
         limits = settings.limits
+        self.chats = ChatDesk(world_model, limits)
         self.store = JobStore(
             settings.database or self.folder.database, queued=limits.queued, retry_after=limits.retry_after
         )
