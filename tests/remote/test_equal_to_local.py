@@ -5,6 +5,7 @@ The local model is the oracle. Where a service sends H.264, what is expected is 
 
 import dataclasses
 
+import gymnasium
 import numpy as np
 import pytest
 from live_server import live_server
@@ -19,6 +20,7 @@ from cosmos_robot.world_model import LocalWorldModel
 FACTS = CheckpointFacts(
     native_canvas=(64, 64), max_action_chunk_size=16, domain_ids=(4,), num_steps=2, guidance=1.0, shift=5.0, fps=10.0
 )
+WORLD_MODEL = "cosmos_robot:cosmos_robot/WorldModel-v0"
 PUSHT = {"domain": "pusht", "prompt": "push", "seed": 3}
 
 
@@ -143,3 +145,46 @@ def test_other_interfaces_are_equal_up_to_their_codec(service, url, local, still
     found = remote.inverse_dynamics(plain, **PUSHT)
     equal(found, expected, but=but)
     np.testing.assert_array_equal(found.frames, plain)
+
+
+@pytest.mark.slow
+def test_an_environment_imagines_the_same(url, local, still, rows):
+    """Also as one of a batch."""
+    keywords = {"domain": "pusht", "starts": still[None], "reward": "pusht_coverage"}
+    here = gymnasium.make(WORLD_MODEL, world_model=local, **keywords)
+    there = gymnasium.make(WORLD_MODEL, world_model=url, **keywords)
+    both = gymnasium.make_vec(WORLD_MODEL, num_envs=2, world_model=url, **keywords)
+    for env in (here, there, both):
+        env.reset(seed=5)
+    expected, found = here.step(rows[:16]), there.step(rows[:16])
+    np.testing.assert_array_equal(found[0]["pixels"], expected[0]["pixels"])
+    np.testing.assert_array_equal(found[4]["frames"], expected[4]["frames"])
+    assert found[1:4] == expected[1:4]
+    batch = both.step(np.stack([rows[:16], rows[4:]]))
+    assert np.abs(batch[0]["pixels"][0].astype(int) - expected[0]["pixels"]).max() <= 1  # rounding in a batch
+    for env in (here, there, both):
+        env.close()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::cosmos_robot.errors.ActionRangeWarning")  # what random weights choose
+def test_a_benchmark_measures_the_same(engines, tmp_path, monkeypatch):
+    """Rows over a service are those of the same model here, to the last figure."""
+    pytest.importorskip("gym_pusht", reason="the extra pusht")
+    from bench_models import record_episodes
+
+    from cosmos_robot.benchmarks.run_config import RunConfig
+    from cosmos_robot.benchmarks.run_execution import execute
+
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    episodes = str(record_episodes(tmp_path / "episodes", episodes=2, steps=20))
+    facts = dataclasses.replace(FACTS, native_canvas=(96, 96), num_steps=1)
+    local = LocalWorldModel(LoadedCheckpoint(engines("nano"), facts, "small"))
+    with live_server(ServerSettings(data=tmp_path / "data", port=0), local) as url:
+        for suite in ("forward-dynamics", "policy"):
+            config = RunConfig(suite=suite, episodes=episodes, domain="pusht", batch=2, checkpoint=url)
+            there = execute(config, tmp_path / suite / "there")
+            here = execute(config, tmp_path / suite / "here", load=lambda *_: local)
+            assert [row["error"] for row in there] == [None, None]
+            assert [row["figures"] for row in there] == [row["figures"] for row in here]
+            assert there[0]["figures"]
