@@ -52,6 +52,20 @@ REASONER_FILES = (
 
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
+class ModeSampling:
+    """How a mode of a checkpoint is best sampled.
+
+    Attributes:
+        num_steps: denoising steps: a single one, where the answer follows from what is given.
+        guidance: above 1 where what is asked for must be heeded, at twice the cost.
+    """
+
+    num_steps: Annotated[int, Field(ge=1)] | None = None
+    guidance: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(frozen=True)
 class CheckpointFacts:
     """What a checkpoint was trained for, from the `cosmos_robot.json` beside its `model_index.json`.
 
@@ -62,24 +76,28 @@ class CheckpointFacts:
         max_action_chunk_size: the longest chunk that it was trained on.
         domain_ids: the embodiment domains whose weights mean something.
         num_steps: denoising steps at which it is good.
-        num_steps_by_mode: modes for which another number is: one step, where the answer follows from what is given.
         guidance: likewise.
         shift: flow shift, likewise.
         fps: frames a second of its clips.
+        by_mode: modes that are best sampled otherwise.
     """
 
     native_canvas: tuple[int, int] | None = None
     max_action_chunk_size: int | None = None
     domain_ids: tuple[int, ...] | None = None
     num_steps: int | None = None
-    num_steps_by_mode: Mapping[str, Annotated[int, Field(ge=1)]] | None = None
     guidance: float | None = None
     shift: float | None = None
     fps: float | None = None
+    by_mode: Mapping[str, ModeSampling] | None = None
 
-    def steps_of(self, mode: str) -> int | None:
-        """Denoising steps of a mode, or None where the checkpoint does not say."""
-        return (self.num_steps_by_mode or {}).get(mode, self.num_steps)
+    def sampling_of(self, mode: str) -> ModeSampling:
+        """Denoising steps and guidance of a mode; None in either where the checkpoint does not say."""
+        own = (self.by_mode or {}).get(mode, ModeSampling())
+        return ModeSampling(
+            self.num_steps if own.num_steps is None else own.num_steps,
+            self.guidance if own.guidance is None else own.guidance,
+        )
 
     @classmethod
     def read(cls, folder: Path) -> "CheckpointFacts":

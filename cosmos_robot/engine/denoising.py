@@ -2,12 +2,13 @@
 
 Classifier-free guidance is one pass over twice the batch: the items with their prompts, then again with their
 negative prompts, each with its own cached keys. Steps outside the guidance interval run the first half alone. No step
-asks the host anything.
+asks the host anything, so that a step can be recorded once and repeated; see `recorded_loop`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ from cosmos_robot.engine.generation import GenerationContext, GenerationTower, L
 from cosmos_robot.engine.layout import SequenceLayout
 from cosmos_robot.engine.sampler import SamplerState, Schedule
 from cosmos_robot.engine.understanding import PromptKeys
+
+if TYPE_CHECKING:
+    from cosmos_robot.engine.recorded_loop import RecordedLoops
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,19 +66,76 @@ class Start:
     step_noise: tuple[Tensor, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Passes:
+    """The passes through the tower that a loop's steps make.
+
+    Attributes:
+        guided: for each step whether it is guided.
+        scale: of the guidance.
+        plain: what an unguided step reads; None where there is none.
+        doubled: what a guided step reads, of twice the batch; None where there is none.
+    """
+
+    guided: tuple[bool, ...]
+    scale: float
+    plain: GenerationContext | None
+    doubled: GenerationContext | None
+
+    @classmethod
+    def of(cls, tower: GenerationTower, start: Start, schedule: Schedule) -> "Passes":
+        """Prepare what the steps share."""
+        guidance = start.guidance
+        guided = tuple(guidance is not None and guidance.holds_at(t) for t in schedule.timesteps)
+        plain = None if all(guided) else _context(tower, start, start.prompts)
+        doubled = _context(tower, start, start.prompts + guidance.prompts) if guidance and any(guided) else None
+        return cls(guided, 1.0 if guidance is None else guidance.scale, plain, doubled)
+
+    def map(self, change: Callable[[GenerationContext], GenerationContext]) -> "Passes":
+        """Change each context that is there."""
+        plain, doubled = (None if c is None else change(c) for c in (self.plain, self.doubled))
+        return Passes(self.guided, self.scale, plain, doubled)
+
+    def velocity(
+        self, tower: GenerationTower, latents: Latents, time: Tensor, action_mask: Tensor | None, *, guided: bool
+    ) -> Latents:
+        """The velocities of one step, guided or not, float32; nothing moves action channels that mean nothing."""
+        if guided and self.doubled is not None:
+            velocities = tower(self.doubled, latents.map(_twice), time).map(partial(_guide, scale=self.scale))
+        elif self.plain is not None:
+            velocities = tower(self.plain, latents, time).map(Tensor.float)
+        else:
+            raise ValueError("no step of this loop is like that.")
+        if velocities.action is None or action_mask is None:
+            return velocities
+        return Latents(velocities.vision, velocities.sound, velocities.action * action_mask)
+
+
 def denoise(
-    tower: GenerationTower, start: Start, schedule: Schedule, step_done: Callable[[], None] = lambda: None
+    tower: GenerationTower,
+    start: Start,
+    schedule: Schedule,
+    step_done: Callable[[], None] = lambda: None,
+    loops: "RecordedLoops | None" = None,
 ) -> Latents:
     """Run the denoising loop.
+
+    Args:
+        tower: the generation tower.
+        start: what is denoised.
+        schedule: its steps.
+        step_done: called after each.
+        loops: recorded ones, of which a fitting one is used; None runs every step anew.
 
     Returns:
         Clean latents in the shapes of the start, float32.
     """
-    guidance = start.guidance
-    guided = [guidance is not None and guidance.holds_at(t) for t in schedule.timesteps]
-    plain = None if all(guided) else _context(tower, start, start.prompts)
-    doubled = _context(tower, start, start.prompts + guidance.prompts) if guidance and any(guided) else None
+    passes = Passes.of(tower, start, schedule)
     times = tower.time_embeddings(torch.tensor(schedule.timesteps))
+    recorded = None if loops is None else loops.find(tower, start, schedule, passes)
+    if recorded is not None:
+        return recorded.run(start, schedule, passes, times, step_done)
+    passes = passes.map(tower.ready)
     states = {
         name: SamplerState.start(noise, schedule.order)
         for name, noise in vars(start.latents).items()
@@ -82,14 +143,10 @@ def denoise(
     }
     for index, coefficients in enumerate(schedule.steps):
         latents = Latents(**{name: state.sample for name, state in states.items()})
-        if guided[index] and doubled is not None and guidance is not None:
-            velocities = tower(doubled, latents.map(_twice), times[index])
-            velocities = velocities.map(partial(_guide, scale=guidance.scale))
-        elif plain is not None:
-            velocities = tower(plain, latents, times[index]).map(Tensor.float)
+        velocities = passes.velocity(tower, latents, times[index], start.action_mask, guided=passes.guided[index])
         for name, velocity in vars(velocities).items():
             if velocity is not None:
-                states[name] = states[name].step(_masked(velocity, name, start), coefficients)
+                states[name] = states[name].step(velocity, coefficients)
         if start.step_noise and coefficients.noise:
             states["vision"] = _renoised(states["vision"], start.step_noise[index], coefficients.noise, start)
         step_done()
@@ -99,11 +156,6 @@ def denoise(
 def _context(tower: GenerationTower, start: Start, prompts: list[PromptKeys]) -> GenerationContext:
     repeats = len(prompts) // len(start.prompts)
     return tower.prepare(start.layout, prompts, fps=start.fps * repeats, domain_ids=start.domain_ids * repeats)
-
-
-def _masked(velocity: Tensor, name: str, start: Start) -> Tensor:
-    """Nothing moves action channels that mean nothing."""
-    return velocity if name != "action" or start.action_mask is None else velocity * start.action_mask
 
 
 def _twice(latents: Tensor) -> Tensor:

@@ -61,6 +61,15 @@ def free_memory(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
+def total_memory(device: torch.device) -> int:
+    """Bytes of a device's memory."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
 def require_memory(needed: int, device: torch.device, *, what: str) -> None:
     """Refuse before loading what will not fit.
 

@@ -15,12 +15,16 @@ from torch import Tensor
 
 from cosmos_robot.engine.autoencoder import Autoencoder
 from cosmos_robot.engine.batching import batches, counter
+from cosmos_robot.engine.causal_blocks import norm_silu
+from cosmos_robot.engine.decoder_layer import PLAIN, Regions
 from cosmos_robot.engine.denoising import Guidance, Start, denoise
+from cosmos_robot.engine.exact_steps import ExactSteps
 from cosmos_robot.engine.generation import GenerationTower, Latents
 from cosmos_robot.engine.host_copy import collect
 from cosmos_robot.engine.layout import SequenceLayout
 from cosmos_robot.engine.noise import draw_noise
 from cosmos_robot.engine.prompt import tokenize
+from cosmos_robot.engine.recorded_loop import CudaGraphs, RecordedLoops
 from cosmos_robot.engine.sampler import Schedule, build_distilled_schedule, build_schedule
 from cosmos_robot.engine.sound import SoundTokenizer
 from cosmos_robot.engine.understanding import UnderstandingTower
@@ -41,6 +45,7 @@ class Engine:
         distilled_sigmas: noise levels of a distilled checkpoint; empty for all others.
         use_system_prompt: the checkpoint's `default_use_system_prompt`, for the modes without actions.
         max_batch: items of one forward pass; more are generated in several.
+        exact: what makes it quick; None is everything that the device has.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Engine:
         distilled_sigmas: Sequence[float] = (),
         use_system_prompt: bool = True,
         max_batch: int = 16,
+        exact: ExactSteps | None = None,
     ) -> None:
         self.transformer = transformer
         self.max_batch = max_batch
@@ -63,9 +69,20 @@ class Engine:
         self.use_system_prompt = use_system_prompt
         has_sound = sound_tokenizer is not None and transformer.config.sound_gen
         self.sound = SoundTokenizer(sound_tokenizer) if has_sound else None
-        self.autoencoder = Autoencoder(vae)
+        self.exact = (exact or ExactSteps()).on(self.device)
+        self.autoencoder = Autoencoder(
+            vae,
+            causal=self.exact.causal_autoencoder,
+            activation=torch.compile(norm_silu) if self.exact.compiled else norm_silu,
+        )
         self.understanding = UnderstandingTower(transformer)
-        self.generation = GenerationTower(transformer)
+        self.generation = GenerationTower(
+            transformer,
+            merged=self.exact.merged_projections,
+            rooms=self.exact.key_value_buffers,
+            regions=Regions.compiled() if self.exact.compiled else PLAIN,
+        )
+        self.loops = RecordedLoops(CudaGraphs(), capacity=self.exact.graph_capacity) if self.exact.graphs else None
         self._scheduler_config = scheduler.config
         self.schedule = lru_cache(maxsize=64)(self._build_schedule)
         self._token_ids = lru_cache(maxsize=256)(partial(tokenize, tokenizer))
@@ -87,7 +104,7 @@ class Engine:
     @property
     def device(self) -> torch.device:
         """Where it computes."""
-        device: torch.device = self.transformer.device
+        device: torch.device = self.transformer.proj_in.weight.device
         return device
 
     @property
@@ -131,6 +148,7 @@ class Engine:
             answers.update(zip(batch, predictions, strict=True))
         return [answers[i] for i in range(len(requests))]
 
+    @torch.no_grad()
     def denoise(
         self, requests: list[ModelInput], step_done: Callable[[], None] = lambda: None
     ) -> tuple[Tensor, Tensor]:
@@ -151,7 +169,8 @@ class Engine:
             guidance=self._guidance(requests),
             action_mask=channel_mask,
         )
-        clean = denoise(self.generation, start, self.schedule(first.num_steps, first.shift), step_done)
+        schedule = self.schedule(first.num_steps, first.shift)
+        clean = denoise(self.generation, start, schedule, step_done, self.loops)
         if clean.vision is None or clean.action is None:
             raise ValueError("an action mode has vision and actions.")
         return clean.vision, clean.action
@@ -201,7 +220,9 @@ class Engine:
         frames: list[Frames | FloatArray] = []
         if len(vision):
             for part in torch.split(vision, self.autoencoder.items_at_once(vision)):
-                frames += collect(self.autoencoder.stream(part), as_float=as_float)
+                frames += collect(
+                    self.autoencoder.stream(part), as_float=as_float, overlap=self.exact.overlapped_copies
+                )
         return frames
 
     def _layout(self, request: ModelInput) -> SequenceLayout:

@@ -7,18 +7,20 @@ Shape letters: B items, N generation tokens, V vision tokens, S sound frames, A 
 channels, L prompt tokens, H hidden size.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import torch
-from diffusers.models.attention_dispatch import dispatch_attention_fn
 from einops import rearrange
 from torch import Tensor
 
+from cosmos_robot.engine.decoder_layer import PLAIN, Regions, decoder_layer
 from cosmos_robot.engine.layout import PositionConfig, SequenceLayout
-from cosmos_robot.engine.rotary import Rotary, rotate
+from cosmos_robot.engine.projections import UNMERGED, LayerWeights, MergedProjections, weights_signature
+from cosmos_robot.engine.prompt_group import PromptGroup, fits_in_room, group_by_length
+from cosmos_robot.engine.rotary import Rotary
 from cosmos_robot.engine.understanding import PromptKeys
 
 
@@ -42,23 +44,6 @@ class Latents:
 
 
 @dataclass(frozen=True, eq=False)
-class PromptGroup:
-    """Neighbours in the batch whose prompts are equally long: their attention is one dense call, with no mask.
-
-    Attributes:
-        start: first item.
-        stop: one past the last item.
-        keys: for each layer `[stop - start, L, kv_heads, head_dim]`.
-        values: likewise.
-    """
-
-    start: int
-    stop: int
-    keys: tuple[Tensor, ...]
-    values: tuple[Tensor, ...]
-
-
-@dataclass(frozen=True, eq=False)
 class ActionHeads:
     """The action projections of the batch's domains: `[1 or B, in, out]` weights, `[1 or B, 1, out]` biases."""
 
@@ -66,6 +51,11 @@ class ActionHeads:
     bias_in: Tensor
     weight_out: Tensor
     bias_out: Tensor
+
+    def load(self, other: "ActionHeads") -> None:
+        """Take over other domains' projections, in place."""
+        for name, mine in vars(self).items():
+            mine.copy_(getattr(other, name))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +68,7 @@ class GenerationContext:
         rotary: cosine and sine, each `[1 or B, N, 1, head_dim]`.
         noisy: 1 at noisy tokens, 0 at clean ones: `[N, 1]`.
         heads: the action projections, or None for a mode without actions.
+        weights: merged projections of each layer.
     """
 
     layout: SequenceLayout
@@ -85,13 +76,51 @@ class GenerationContext:
     rotary: Rotary
     noisy: Tensor
     heads: ActionHeads | None
+    weights: tuple[LayerWeights, ...]
+
+    @property
+    def kind(self) -> Hashable:
+        """Equal for contexts whose tensors have the same shapes: one can be loaded into the other."""
+        groups = tuple((group.start, group.stop, group.length) for group in self.groups)
+        return self.layout, groups, self.rotary[0].shape, None if self.heads is None else self.heads.weight_in.shape
+
+    def with_room(self) -> "GenerationContext":
+        """The same with memory for the steps' keys and values behind the prompts'."""
+        return replace(self, groups=tuple(group.with_room(self.layout.length) for group in self.groups))
+
+    def copied(self) -> "GenerationContext":
+        """The same with room, in memory of its own."""
+        rotary = self.rotary[0].clone(), self.rotary[1].clone()
+        heads = None if self.heads is None else ActionHeads(**{k: v.clone() for k, v in vars(self.heads).items()})
+        return replace(self.with_room(), rotary=rotary, noisy=self.noisy.clone(), heads=heads)
+
+    def load(self, other: "GenerationContext") -> None:
+        """Take over a context of the same kind, in place."""
+        for mine, theirs in zip(self.groups, other.groups, strict=True):
+            mine.load(theirs)
+        for mine_angles, their_angles in zip(self.rotary, other.rotary, strict=True):
+            mine_angles.copy_(their_angles)
+        if self.heads is not None and other.heads is not None:
+            self.heads.load(other.heads)
 
 
 class GenerationTower:
-    """Runs the generation half of a `Cosmos3OmniTransformer` on a batch."""
+    """Runs the generation half of a `Cosmos3OmniTransformer` on a batch.
 
-    def __init__(self, transformer: Any) -> None:
+    Args:
+        transformer: whose modules are called, so that LoRA and quantisation hold.
+        merged: whether projections that read the same tokens are merged; see `projections`.
+        rooms: whether keys and values are written behind the prompts'; see `prompt_group`.
+        regions: of a layer, plain or compiled.
+    """
+
+    def __init__(
+        self, transformer: Any, *, merged: bool = False, rooms: bool = False, regions: Regions = PLAIN
+    ) -> None:
         self._transformer = transformer
+        self._merged = MergedProjections(transformer.layers) if merged else None
+        self._rooms = rooms
+        self._regions = regions
         config = transformer.config
         self._positions = PositionConfig(
             margin=config.unified_3d_mrope_temporal_modality_margin,
@@ -106,6 +135,27 @@ class GenerationTower:
         """What the tokens are computed in."""
         dtype: torch.dtype = self._transformer.proj_in.weight.dtype
         return dtype
+
+    @property
+    def hidden(self) -> int:
+        """Width of a token."""
+        return int(self._transformer.config.hidden_size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        device: torch.device = self._transformer.proj_in.weight.device
+        return device
+
+    def signature(self) -> Hashable | None:
+        """Equal as long as recorded steps read the right weights; None where that cannot be known."""
+        model = self._transformer
+        outside = (model.proj_in, model.proj_out, model.norm_moe_gen)
+        sound = (model.audio_proj_in, model.audio_proj_out) if model.config.sound_gen else ()
+        inside = chain.from_iterable(_generation_modules(layer) for layer in model.layers)
+        weights = weights_signature([*outside, *sound, *inside])
+        embeds = (getattr(model, name, None) for name in ("action_modality_embed", "audio_modality_embed"))
+        return None if weights is None else (*weights, *(e.data_ptr() for e in embeds if e is not None))
 
     def prepare(
         self, layout: SequenceLayout, prompts: list[PromptKeys], *, fps: list[float], domain_ids: list[int]
@@ -124,19 +174,26 @@ class GenerationTower:
         positions = torch.stack(
             [layout.positions(prompt_length=n, fps=f, config=self._positions) for n, f in wanted], dim=1
         )
-        cos, sin = model.rotary_emb(position_ids=positions.to(model.device), device=model.device, dtype=self.dtype)
+        cos, sin = model.rotary_emb(position_ids=positions.to(self.device), device=self.device, dtype=self.dtype)
         return GenerationContext(
             layout=layout,
-            groups=_group_by_length(prompts),
+            groups=group_by_length(prompts),
             rotary=(cos.unsqueeze(2), sin.unsqueeze(2)),
-            noisy=layout.noisy_tokens().to(model.device, self.dtype).unsqueeze(-1),
+            noisy=layout.noisy_tokens().to(self.device, self.dtype).unsqueeze(-1),
             heads=self._action_heads(domain_ids) if layout.action_rows else None,
+            weights=self._merged.weights() if self._merged else (UNMERGED,) * len(model.layers),
         )
+
+    def ready(self, context: GenerationContext) -> GenerationContext:
+        """Give a context rooms for keys and values where they are wanted, no gradient needs them, and they fit."""
+        if not self._rooms or torch.is_grad_enabled() or not fits_in_room(context.groups, context.layout.length):
+            return context
+        return context.with_room()
 
     def time_embeddings(self, timesteps: Tensor) -> Tensor:
         """Embed the timesteps of all steps at once: `[S]` -> `[S, H]`."""
         model = self._transformer
-        scaled = timesteps.to(model.device) * model.config.timestep_scale
+        scaled = timesteps.to(self.device) * model.config.timestep_scale
         dtype = next(model.time_embedder.parameters()).dtype
         embedded: Tensor = model.time_embedder(model.time_proj(scaled).to(dtype))
         return embedded.to(self.dtype)
@@ -173,7 +230,7 @@ class GenerationTower:
 
     def _decode(self, tokens: Tensor, context: GenerationContext) -> Tensor:
         for index, layer in enumerate(self._transformer.layers):
-            tokens = decoder_layer(layer, index, tokens, context)
+            tokens = decoder_layer(layer, index, tokens, context, self._regions)
         return tokens
 
     def _embed(self, context: GenerationContext, latents: Latents) -> Tensor:
@@ -207,7 +264,7 @@ class GenerationTower:
         """Look the domains' weights up once: diffusers gathers them for every token of every step."""
         model = self._transformer
         wanted = domain_ids[:1] if len(set(domain_ids)) == 1 else domain_ids
-        ids = torch.tensor(wanted, dtype=torch.long, device=model.device)
+        ids = torch.tensor(wanted, dtype=torch.long, device=self.device)
 
         def read(linear: Any) -> tuple[Tensor, Tensor]:
             weight = linear.fc(ids).view(len(wanted), linear.input_size, linear.output_size)
@@ -216,55 +273,10 @@ class GenerationTower:
         return ActionHeads(*read(model.action_proj_in), *read(model.action_proj_out))
 
 
-def _group_by_length(prompts: list[PromptKeys]) -> tuple[PromptGroup, ...]:
-    groups, start = [], 0
-    for _, run in groupby(prompts, key=lambda prompt: prompt.length):
-        members = list(run)
-        groups.append(
-            PromptGroup(
-                start=start,
-                stop=start + len(members),
-                keys=_gather([member.keys for member in members]),
-                values=_gather([member.values for member in members]),
-            )
-        )
-        start += len(members)
-    return tuple(groups)
-
-
-def _gather(members: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    """Put the items' tensors of each layer on a batch axis; one prompt shared by all is expanded, not copied."""
-    if all(member is members[0] for member in members):
-        return tuple(layer.unsqueeze(0).expand(len(members), -1, -1, -1) for layer in members[0])
-    return tuple(torch.stack(layers) for layers in zip(*members, strict=True))
-
-
-def decoder_layer(layer: Any, index: int, tokens: Tensor, context: GenerationContext) -> Tensor:
-    """One layer of the generation tower: `[B, N, H]` -> `[B, N, H]`."""
+def _generation_modules(layer: Any) -> list[torch.nn.Module]:
+    """The modules of a layer that a denoising step runs, every level of them."""
     attention = layer.self_attn
-    attended = _attention(attention, index, layer.input_layernorm_moe_gen(tokens), context)
-    tokens = tokens + attention.to_add_out(attended)
-    out: Tensor = tokens + layer.mlp_moe_gen(layer.post_attention_layernorm_moe_gen(tokens))
-    return out
-
-
-def _attention(attention: Any, index: int, normed: Tensor, context: GenerationContext) -> Tensor:
-    queries = attention.num_attention_heads, attention.head_dim
-    shared = attention.num_key_value_heads, attention.head_dim
-    query = attention.norm_added_q(attention.add_q_proj(normed).unflatten(-1, queries))
-    key = attention.norm_added_k(attention.add_k_proj(normed).unflatten(-1, shared))
-    value = attention.add_v_proj(normed).unflatten(-1, shared)
-    query, key = rotate(query, context.rotary), rotate(key, context.rotary)
-    attended = [
-        dispatch_attention_fn(
-            query[group.start : group.stop],
-            torch.cat([group.keys[index], key[group.start : group.stop]], dim=1),
-            torch.cat([group.values[index], value[group.start : group.stop]], dim=1),
-            is_causal=False,
-            enable_gqa=True,
-            backend=attention.processor._attention_backend,
-        )
-        for group in context.groups
-    ]
-    joined = attended[0] if len(attended) == 1 else torch.cat(attended)
-    return joined.flatten(-2, -1)
+    names = ("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out", "norm_added_q", "norm_added_k")
+    parts = [getattr(attention, name) for name in names]
+    parts += [layer.input_layernorm_moe_gen, layer.post_attention_layernorm_moe_gen, layer.mlp_moe_gen]
+    return [module for part in parts for module in part.modules()]

@@ -182,9 +182,8 @@ def _generate_batch(
     engine: "Engine", requests: list[MediaInput], step_done: Callable[[], None], *, as_float: bool
 ) -> list[MediaOutput]:
     first = requests[0]
-    clean = denoise(
-        engine.generation, _start(engine, requests), engine.schedule(first.num_steps, first.shift), step_done
-    )
+    schedule = engine.schedule(first.num_steps, first.shift)
+    clean = denoise(engine.generation, _start(engine, requests), schedule, step_done, engine.loops)
     outputs = []
     for index in range(len(requests)):  # one by one: decoding takes more memory than all else
         if clean.vision is None:

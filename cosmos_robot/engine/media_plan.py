@@ -156,9 +156,10 @@ class MediaPlanner:
             InvalidInputError: if a distilled checkpoint's fixed settings are set otherwise.
         """
         if not self.engine.distilled_sigmas:
+            own = self.facts.sampling_of(request.mode)
             return (
-                request.num_steps or self.facts.steps_of(request.mode) or defaults.num_steps,
-                request.guidance or self.facts.guidance or defaults.guidance,
+                request.num_steps or own.num_steps or defaults.num_steps,
+                request.guidance or own.guidance or defaults.guidance,
                 request.shift or self.facts.shift or defaults.shift,
             )
         steps = len(self.engine.distilled_sigmas)

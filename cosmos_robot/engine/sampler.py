@@ -53,6 +53,16 @@ class Schedule:
     steps: tuple[StepCoefficients, ...]
     order: int
 
+    @property
+    def stochastic(self) -> bool:
+        """Whether any step adds noise of its own."""
+        return any(step.noise for step in self.steps)
+
+    def table(self) -> Tensor:
+        """The coefficients of every step: float32 `[steps, rows, 3 + order]`, rows as `SamplerState` keeps them."""
+        rows = [[step.sample, step.corrected, *([step.output] if self.order else [])] for step in self.steps]
+        return torch.tensor(rows, dtype=torch.float32)
+
 
 @dataclass(frozen=True, eq=False)
 class SamplerState:

@@ -8,7 +8,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cosmos_robot.engine import device
-from cosmos_robot.engine.checkpoint import CheckpointFacts, check_checkpoint, find_checkpoint, load_checkpoint
+from cosmos_robot.engine.checkpoint import (
+    CheckpointFacts,
+    ModeSampling,
+    check_checkpoint,
+    find_checkpoint,
+    load_checkpoint,
+)
 from cosmos_robot.engine.weights import INDEX, WEIGHTS
 from cosmos_robot.errors import CheckpointError, DeviceError, InvalidInputError
 
@@ -99,6 +105,19 @@ def test_facts_beside_the_checkpoint(copy):
     assert CheckpointFacts.read(copy) == CheckpointFacts(native_canvas=(96, 96), domain_ids=(4,))
     (copy / "cosmos_robot.json").write_text('{"native_canvass": [96, 96]}')
     with pytest.raises(CheckpointError, match="native_canvass"):
+        CheckpointFacts.read(copy)
+
+
+def test_a_mode_may_be_sampled_in_a_way_of_its_own(copy):
+    facts = {"num_steps": 4, "guidance": 1.0, "by_mode": {"policy": {"guidance": 2.5}, "image2video": {"num_steps": 9}}}
+    (copy / "cosmos_robot.json").write_text(json.dumps(facts))
+    read = CheckpointFacts.read(copy)
+    assert read.sampling_of("policy") == ModeSampling(4, 2.5)
+    assert read.sampling_of("image2video") == ModeSampling(9, 1.0)
+    assert read.sampling_of("inverse_dynamics") == ModeSampling(4, 1.0)
+    assert CheckpointFacts().sampling_of("policy") == ModeSampling()
+    (copy / "cosmos_robot.json").write_text(json.dumps(facts | {"by_mode": {"policy": {"num_steps": 0}}}))
+    with pytest.raises(CheckpointError, match=r"by_mode\.policy\.num_steps"):
         CheckpointFacts.read(copy)
 
 

@@ -1,5 +1,7 @@
 """On a CUDA device: the CPU's result, and a loop that the host never waits for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from media_case import media_input
 
 from cosmos_robot.benchmarks.random_checkpoint import RandomCheckpoint
 from cosmos_robot.engine.engine import Engine
+from cosmos_robot.engine.exact_steps import ExactSteps
 from cosmos_robot.engine.media import generate_media
 
 pytestmark = [
@@ -82,3 +85,44 @@ def test_no_step_of_a_video_waits_for_the_device(sounding_engine):
         generate_media(sounding_engine, [request], progress=after_the_first_step)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def plainly(exact=None):
+    return Engine.from_pipeline(RandomCheckpoint(layers=3).pipeline().to("cuda"), exact=exact or ExactSteps.none())
+
+
+@pytest.mark.parametrize(
+    "step", ["causal_autoencoder", "merged_projections", "key_value_buffers", "graphs", "compiled"]
+)
+def test_each_step_gives_the_plain_answer(step):
+    """Three times: plainly, recorded, repeated; then another shape, and the first again."""
+    engine, plain = plainly(replace(ExactSteps.none(), **{step: True})), plainly()
+    cases = [model_input("policy", *recording(SIZES[0]), guidance=2.0, seed=seed) for seed in range(3)]
+    other = model_input("policy", *recording(SIZES[1]), prompt="a longer prompt")
+    for request in (*cases, other, other, cases[0]):
+        ours = engine.generate([request], as_float=True)[0]
+        expected = plain.generate([request], as_float=True)[0]
+        np.testing.assert_allclose(ours.frames, expected.frames, atol=1e-3)
+        np.testing.assert_allclose(ours.actions, expected.actions, atol=2e-3)
+
+
+def test_a_recorded_step_launches_once():
+    """The host's part of a step: a replay and the copies of its numbers, not a launch for each operator."""
+    from torch.profiler import ProfilerActivity, profile
+
+    engine, request = plainly(ExactSteps()), model_input("policy", *recording(SIZES[0]))
+    for _ in range(3):
+        engine.denoise([request])
+    assert len(engine.loops) == 1
+    with profile(activities=[ProfilerActivity.CPU]) as recorded:
+        engine.denoise([request])
+    names = [event.name for event in recorded.events()]
+    assert sum("cudaGraphLaunch" in name for name in names) == request.num_steps
+    assert sum("aten::mm" in name or "aten::addmm" in name for name in names) < 10
+
+
+def test_frames_copied_while_others_are_decoded_are_whole():
+    engine, late = plainly(ExactSteps()), plainly(replace(ExactSteps(), overlapped_copies=False))
+    requests = [model_input("forward_dynamics", *recording(SIZES[0], seed=i), seed=i) for i in range(4)]
+    for ours, expected in zip(engine.generate(requests), late.generate(requests), strict=True):
+        assert np.abs(ours.frames.astype(int) - expected.frames).max() <= 1

@@ -1,5 +1,7 @@
 """One small action request in two forms: for our engine, and for diffusers' pipeline."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from diffusers.pipelines.cosmos.pipeline_cosmos3_omni import CosmosActionCondition
@@ -8,7 +10,7 @@ from PIL import Image
 from cosmos_robot.domains.canvas import action_canvas
 from cosmos_robot.domains.caption import action_caption
 from cosmos_robot.domains.view_points import VIEW_SENTENCES
-from cosmos_robot.types import ModelInput
+from cosmos_robot.types import Canvas, ModelInput
 
 CHUNK, STEPS, FPS, SEED, PROMPT = 8, 4, 5.0, 7, "Put the pot to the left of the purple item"
 SIZES = [(96, 112), (75, 130)]
@@ -50,6 +52,11 @@ def model_input(mode, frames, actions, *, guidance=1.0, seed=SEED, shift=None, p
         seed=seed,
         actions=padded if mode == "forward_dynamics" else None,
     )
+
+
+def on_canvas(request, size=(32, 48)):
+    """The same request on a canvas of a few latent cells, with no padding: for what does not depend on the size."""
+    return replace(request, canvas=Canvas(*[size] * 5))
 
 
 def reference(pipeline, mode, frames, actions, *, guidance=1.0):
