@@ -46,7 +46,7 @@ def test_other_names_are_refused_in_each_interface_s_words(host, client):
         client.websocket_connect("/anything", headers={"Host": host}),
     ):
         pass
-    assert closed.value.status_code == 403
+    assert denied.value.status_code == 403
 
 
 def test_the_address_that_it_listens_at(serve):
