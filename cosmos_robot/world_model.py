@@ -209,6 +209,7 @@ class LocalWorldModel(WorldModel):
                 f"got {request.action_chunk_size}. Use rollout(), which chains chunks."
             )
         fps = domain.fps if request.fps is None else request.fps
+        own = facts.sampling_of(request.mode)
         return ModelInput(
             mode=request.mode,
             frames=request.frames,
@@ -226,8 +227,8 @@ class LocalWorldModel(WorldModel):
             raw_action_dim=domain.raw_action_dim,
             action_chunk_size=request.action_chunk_size,
             fps=fps,
-            num_steps=_first(request.num_steps, facts.steps_of(request.mode)) or domain.sampling.num_steps,
-            guidance=_first(request.guidance, facts.guidance) or domain.sampling.guidance,
+            num_steps=_first(request.num_steps, own.num_steps) or domain.sampling.num_steps,
+            guidance=_first(request.guidance, own.guidance) or domain.sampling.guidance,
             shift=self._shift(request),
             seed=request.seed,
             actions=encoded_actions(request, action_dim=action_dim),

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.registry import get_domain
-from cosmos_robot.engine.checkpoint import CheckpointFacts
+from cosmos_robot.engine.checkpoint import CheckpointFacts, ModeSampling
 from cosmos_robot.engine.prompt import VIDEO_SYSTEM_PROMPT
 from cosmos_robot.training.autoencoder import AutoencoderTraining, train_autoencoder
 from cosmos_robot.training.flow_matching import FlowMatching
@@ -145,10 +145,10 @@ class PushTTraining:
             max_action_chunk_size=CHUNK,
             domain_ids=(4,),
             num_steps=4,
-            num_steps_by_mode={"forward_dynamics": 1},
             guidance=1.0,
             shift=5.0,
             fps=10.0,
+            by_mode={"forward_dynamics": ModeSampling(num_steps=1), "policy": ModeSampling(guidance=4.0)},
         )
     )
     dtype: str = "bfloat16"
