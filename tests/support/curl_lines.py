@@ -1,6 +1,6 @@
 """The curl commands of a documentation page, run by the real `curl` against a server of one's own.
 
-    page = api_page("nim.md")                       # skips the test where no folder of pages is named
+    page = api_page("nim.md")                       # skips the test where the page is absent
     for command in curl_commands(page):
         answer = command.replaced({"http://0.0.0.0:8000": server.url}).run()
         assert answer.status == 200, answer.body
@@ -10,7 +10,6 @@ replaced in the arguments, never in the shell; everything else goes to `curl` as
 """
 
 import json
-import os
 import shlex
 import shutil
 import subprocess
@@ -21,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
-PAGES = "COSMOS_ROBOT_API_PAGES"
-"""Environment variable: folder with the pages of the hosted interfaces, as `nim.md`."""
+PAGES = Path(__file__).resolve().parents[2].parent / "shared" / "spec" / "apis"
+"""The pages of the hosted interfaces, as `nim.md`: beside the project, not in it."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +77,10 @@ class CurlCommand:
 
 
 def api_page(name: str) -> str:
-    """Read a page of the folder that the environment names; without it the test is skipped."""
-    folder = os.environ.get(PAGES)
-    if folder is None:
-        pytest.skip(f"{PAGES} names no folder with {name}")
-    return (Path(folder) / name).read_text(encoding="utf-8")
+    """Read a page; without it the test is skipped."""
+    if not (PAGES / name).is_file():
+        pytest.skip(f"{PAGES / name} is absent")
+    return (PAGES / name).read_text(encoding="utf-8")
 
 
 def curl_commands(markdown: str) -> list[CurlCommand]:
