@@ -65,12 +65,13 @@ def play_refusal(model: WorldModel) -> str | None:
 
 
 def _shown(domain: Domain) -> dict[str, Any]:
+    """A robot; what nobody has published of it is None, and the caller's to say."""
     return {
         "name": domain.name,
         "robot": domain.robot,
         "channels": list(domain.channel_names),
-        "chunk": domain.action_chunk_size,
-        "fps": domain.fps,
+        "chunk": domain.published.action_chunk_size,
+        "fps": domain.published.fps,
         "state": domain.state_row,
     }
 

@@ -7,7 +7,8 @@ import { MODES, requestOf } from "./modes.js";
 import { SIDE } from "./tables.js";
 
 const LOOK_SECONDS = 0.4;
-const FIELDS = ["prompt", "domain", "state", "actions", "ask-seed", "steps", "guidance", "num_frames", "resolution"];
+const FIELDS = ["prompt", "domain", "state", "actions", "ask-seed", "steps", "guidance"];
+const SIZES = ["fps", "num_frames", "resolution", "action_chunk_size"];
 
 /** The form. */
 export class Generate {
@@ -58,6 +59,7 @@ export class Generate {
     byId("frames").accept = mode.media === "video" ? "video/*" : "image/png,image/jpeg,image/webp";
     this.suggest(mode.fields.includes("prompt") ? (this.facts.examples[this.mode] ?? "") : "");
     byId("action_chunk_size").value = this.domain?.chunk ?? "";
+    byId("fps").placeholder = this.domain?.fps === null ? "needed" : "model's own";
     byId("action_chunk_size").max = this.facts.longest_chunk ?? "";
     if (this.mediaKind !== mode.media) this.take(null, mode.media);
     this.offer();
@@ -102,8 +104,7 @@ export class Generate {
 
   async send() {
     if (this.job !== null) return;
-    const given = Object.fromEntries(FIELDS.map((id) => [id, byId(id).value.trim()]));
-    given.action_chunk_size = byId("action_chunk_size").value;
+    const given = Object.fromEntries([...FIELDS, ...SIZES].map((id) => [id, byId(id).value.trim()]));
     given.media = this.media?.replace(/^data:[^,]*,/, "");
     show(byId("ask-notice"), "");
     try {

@@ -3,22 +3,22 @@
 /** By mode: its name for people, the fields of the form that it has, and what its media are. */
 export const MODES = {
   text2image: { name: "Image from words", fields: ["prompt", "resolution"] },
-  text2video: { name: "Video from words", fields: ["prompt", "num_frames", "resolution"] },
-  image2video: { name: "Video from a picture", fields: ["prompt", "frames", "num_frames", "resolution"], media: "image" },
-  video2video: { name: "A video that goes on", fields: ["prompt", "frames", "num_frames", "resolution"], media: "video" },
+  text2video: { name: "Video from words", fields: ["prompt", "fps", "num_frames", "resolution"] },
+  image2video: { name: "Video from a picture", fields: ["prompt", "frames", "fps", "num_frames", "resolution"], media: "image" },
+  video2video: { name: "A video that goes on", fields: ["prompt", "frames", "fps", "num_frames", "resolution"], media: "video" },
   policy: {
     name: "Policy: what should the robot do?",
-    fields: ["domain", "prompt", "frames", "state", "chunk"],
+    fields: ["domain", "prompt", "frames", "state", "chunk", "fps"],
     media: "image",
   },
   forward_dynamics: {
     name: "Forward dynamics: what will be seen?",
-    fields: ["domain", "prompt", "frames", "actions"],
+    fields: ["domain", "prompt", "frames", "actions", "fps"],
     media: "image",
   },
   inverse_dynamics: {
     name: "Inverse dynamics: what did the robot do?",
-    fields: ["domain", "frames", "chunk"],
+    fields: ["domain", "frames", "chunk", "fps"],
     media: "video",
   },
 };
@@ -47,6 +47,7 @@ export function requestOf(mode, given) {
     if (!given.media) throw new Error(`Choose a ${MODES[mode].media === "video" ? "video" : "picture"} first.`);
     request.frames = given.media;
   }
+  if (fields.includes("fps")) number("fps");
   if (fields.includes("num_frames")) number("num_frames");
   if (fields.includes("resolution")) number("resolution");
   if (fields.includes("domain")) request.domain = given.domain;
