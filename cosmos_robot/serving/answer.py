@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from cosmos_robot.datasets.lossless_video import write_lossless_video
 from cosmos_robot.datasets.video import write_video
 from cosmos_robot.interface.generation import Generation
 from cosmos_robot.serving.question import Question
-from cosmos_robot.types import FloatArray, Frames, Rollout
+from cosmos_robot.types import FloatArray, Frames, Rollout, Sound
 
 FOLDER = "answer"
 _FACTS = "answer.json"
@@ -120,19 +120,14 @@ def read_answer(job_folder: Path) -> Answer | None:
 
 
 def _write_item(folder: Path, index: int, question: Question, result: Rollout | Generation) -> AnsweredItem:
-    frames: Frames | None
-    if isinstance(result, Generation):
-        frames, actions, used = result.numpy(), None, result.prompt_used
-    else:
-        frames, actions, used = result.frames, result.actions, result.prompt
+    frames, sound = _kept(question, result)
+    actions, used = (None, result.prompt_used) if isinstance(result, Generation) else (result.actions, result.prompt)
     media = None
     if frames is not None:
-        image = question.mode == "text2image"
-        media = f"{index}.{question.image_format if image else question.video_format}"
-        if image:
+        media = f"{index}.{question.image_format if question.image else question.video_format}"
+        if question.image:
             write_image(folder / media, frames[0])
         else:
-            sound = result.sound if isinstance(result, Generation) else None
             write = write_video if question.video_format == "mp4" else write_lossless_video
             write(folder / media, frames, result.fps, sound=sound)
     if actions is not None:
@@ -147,6 +142,18 @@ def _write_item(folder: Path, index: int, question: Question, result: Rollout | 
         safety=result.safety,
         notes=result.notes,
     )
+
+
+def _kept(question: Question, result: Rollout | Generation) -> tuple[Frames | None, Sound | None]:
+    """What of the frames and of the sound belongs to the answer."""
+    if not isinstance(result, Generation):
+        return result.frames, None
+    frames, sound, begin = result.numpy(), result.sound, question.skip
+    if question.still:
+        return frames[-1:], None
+    if sound is not None and begin:
+        sound = replace(sound, samples=sound.samples[:, round(begin / result.fps * sound.sample_rate) :])
+    return frames[begin:], sound
 
 
 def _item(row: Mapping[str, Any]) -> AnsweredItem:

@@ -18,6 +18,8 @@ class Capabilities:
         longest_chunk: actions of its longest chunk, or None; a clip has one frame more.
         own_sampling: whether it has steps and guidance of its own, so that an interface's defaults are not for it.
         domain_ids: the embodiment domains that it was trained for, or None where it does not say.
+        fps: frames a second of the videos that it was trained on, or None where the mode's default holds.
+        sound: whether it makes sound with its videos.
         strict: whether what does not fit is refused.
     """
 
@@ -25,6 +27,8 @@ class Capabilities:
     longest_chunk: int | None = None
     own_sampling: bool = False
     domain_ids: tuple[int, ...] | None = None
+    fps: float | None = None
+    sound: bool = False
     strict: bool = False
 
     @classmethod
@@ -39,6 +43,8 @@ class Capabilities:
             longest_chunk=facts.max_action_chunk_size,
             domain_ids=getattr(facts, "domain_ids", None),
             own_sampling=facts.num_steps is not None or bool(getattr(engine, "distilled_sigmas", None)),
+            fps=getattr(facts, "fps", None),
+            sound=getattr(engine, "sound", None) is not None,
             strict=strict,
         )
 

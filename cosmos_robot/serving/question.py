@@ -20,6 +20,7 @@ VideoFormat = Literal["mp4", "mkv"]
 type Request = ActionRequest | MediaRequest
 
 _ARRAYS = ("frames", "actions", "state")
+_OWN_WORDS = ("image_format", "video_format", "skip", "still")
 _WORDS, _NUMBERS = "question.json", "question.npz"
 
 
@@ -31,11 +32,15 @@ class Question:
         requests: of one mode.
         image_format: what images are written as.
         video_format: what videos are written as: "mp4" for the eye, "mkv" without loss.
+        skip: frames at a video's beginning that are no part of the answer: what it goes on from.
+        still: whether of a video the last frame alone is the answer, as an image.
     """
 
     requests: tuple[Request, ...]
     image_format: ImageFormat = "jpg"
     video_format: VideoFormat = "mp4"
+    skip: int = 0
+    still: bool = False
 
     def __post_init__(self) -> None:
         if len({request.mode for request in self.requests}) != 1:
@@ -45,6 +50,11 @@ class Question:
     def mode(self) -> str:
         """The mode of all requests."""
         return self.requests[0].mode
+
+    @property
+    def image(self) -> bool:
+        """Whether the answers are images."""
+        return self.still or self.mode == "text2image"
 
     @property
     def batch_key(self) -> str:
@@ -65,8 +75,8 @@ class Question:
                 words["domain"] = request.domain.name
                 words["given_space"] = None if request.actions is None else request.actions.space
             rows.append(words)
-        formats = {"image_format": self.image_format, "video_format": self.video_format}
-        text = json.dumps({"requests": rows, **formats}, ensure_ascii=True)
+        own = {name: getattr(self, name) for name in _OWN_WORDS}
+        text = json.dumps({"requests": rows, **own}, ensure_ascii=True)
         (folder / _WORDS).write_text(text, encoding="utf-8")
         with (folder / _NUMBERS).open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
@@ -77,7 +87,7 @@ class Question:
         found = json.loads((folder / _WORDS).read_text(encoding="utf-8"))
         with np.load(folder / _NUMBERS, allow_pickle=False) as arrays:
             requests = tuple(_request(row, index, arrays) for index, row in enumerate(found["requests"]))
-        return cls(requests, found["image_format"], found["video_format"])
+        return cls(requests, **{name: found[name] for name in _OWN_WORDS if name in found})
 
 
 def _request(words: dict[str, Any], index: int, arrays: Mapping[str, Any]) -> Request:
