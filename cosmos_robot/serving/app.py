@@ -18,6 +18,7 @@ from starlette.responses import Response
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.serving import (
     baseten,
+    cosmic,
     fal,
     nim,
     openai_chat,
@@ -50,6 +51,7 @@ INTERFACES: tuple[tuple[InterfaceStyle, Callable[[Service], APIRouter], tuple[ty
     (videos.STYLE, videos.router, videos.BODIES),
     (openpi.STYLE, openpi.router, ()),
     (pixazo.STYLE, pixazo.router, pixazo.BODIES),
+    (cosmic.STYLE, cosmic.router, cosmic.BODIES),
 )
 """Every interface: how it shows problems, its router, and the models of its bodies."""
 
