@@ -59,6 +59,11 @@ def picture_file(frame: Frames) -> File:
     return File(_written("picture.png", lambda path: write_image(path, frame)), "image/png")
 
 
+def jpeg_file(frame: Frames) -> File:
+    """Encode a picture uint8 `[H, W, 3]` as jpeg, which is small, and enough for a look at it."""
+    return File(_written("picture.jpg", lambda path: write_image(path, frame)), "image/jpeg")
+
+
 def video_file(frames: Frames, fps: float) -> File:
     """Encode a video uint8 `[N, H, W, 3]` as H.264 in mp4, which every service decodes."""
     return File(_written("video.mp4", lambda path: write_video(path, frames, fps)), "video/mp4")

@@ -14,9 +14,11 @@ from cosmos_robot.errors import AnswerError
 from cosmos_robot.interface.generation import Generation
 from cosmos_robot.interface.media_request import MediaRequest
 from cosmos_robot.interface.model_space import encoded_actions, encoded_state
+from cosmos_robot.interface.reason import Reasoning, ReasonRequest
 from cosmos_robot.interface.request import ActionRequest
 from cosmos_robot.remote.address import Address, choose_key
 from cosmos_robot.remote.answers import make_generation, make_rollout, read_rows, require_carried, value_of
+from cosmos_robot.remote.chat_words import chat_body, read_completion
 from cosmos_robot.remote.exchange import Exchange, Interrupted, Told, ask
 from cosmos_robot.remote.media_bytes import (
     Media,
@@ -48,7 +50,7 @@ class OwnServer(Service):
 
     modes = (
         *("forward_dynamics", "inverse_dynamics", "policy"),
-        *("text2image", "text2video", "image2video", "video2video"),
+        *("text2image", "text2video", "image2video", "video2video", "reason"),
     )
 
     @classmethod
@@ -67,6 +69,12 @@ class OwnServer(Service):
     def answer_media(self, requests: Sequence[MediaRequest]) -> list[Exchange[list[Generation]]]:
         """Requests of one mode are answered together, as they are by a model on this machine."""
         return [self._generations(part, rows) for part, rows in self._jobs(requests)]
+
+    def answer_chat(self, request: ReasonRequest) -> Exchange[Reasoning]:
+        """Answered by the server's chat completions; its model's name is left to it."""
+        body = chat_body(request, model=None, extensions=True, lossless=True)
+        reply = yield from ask(self.access.post("/v1/chat/completions", body))
+        return read_completion(require_json(reply, self.access.name), request, self.access.name)
 
     def _rollouts(self, requests: Sequence[ActionRequest], rows: list[Any]) -> Exchange[list[Rollout]]:
         service = self.access.name

@@ -21,8 +21,9 @@ _LABELS: dict[str, type[CosmosRobotError]] = {
     "unsafe_content": UnsafeContentError,
     "content_policy_violation": UnsafeContentError,
     "unsupported": UnsupportedModeError,
+    "unsupported_value": UnsupportedModeError,
 }
-"""Words of this server, and of fal, for a kind of problem."""
+"""Words of this server, of fal and of OpenAI for a kind of problem."""
 _NO_ACCESS = (401, 402, 403)
 _NOT_FOUND = 404
 _PASSING = (408, 425, 429, 499)
@@ -98,7 +99,8 @@ def _told(reply: Reply) -> tuple[str, str]:
         return _cut(body), ""
     error = body.get("error")
     if isinstance(error, Mapping):
-        return _cut(error.get("message") or error), str(error.get("type") or "")
+        label = error.get("code") if error.get("code") in _LABELS else error.get("type")
+        return _cut(error.get("message") or error), str(label or "")
     label = str(body.get("error_type") or reply.headers.get("x-fal-error-type") or "")
     detail = body.get("detail")
     if isinstance(detail, list):

@@ -12,6 +12,7 @@ from cosmos_robot.interface.reason import Reasoning, ReasonRequest
 from cosmos_robot.interface.request import ActionRequest
 from cosmos_robot.remote.address import Address
 from cosmos_robot.remote.baseten import Baseten
+from cosmos_robot.remote.cosmic import Cosmic
 from cosmos_robot.remote.exchange import Exchange, Sending
 from cosmos_robot.remote.fal import Fal
 from cosmos_robot.remote.nim import Nim
@@ -29,6 +30,7 @@ SERVICES: dict[str, type[Service]] = {
     "baseten": Baseten,
     "fal": Fal,
     "pixazo": Pixazo,
+    "cosmic": Cosmic,
 }
 """Every service, by the scheme of its URLs."""
 

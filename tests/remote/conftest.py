@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from live_server import live_server
-from stepping_model import SteppingModel
+from talking_model import TalkingModel
 
 from cosmos_robot.serving.settings import Batching, ServerSettings
 
@@ -27,7 +27,7 @@ def _no_keys(monkeypatch):
 @pytest.fixture(scope="module")
 def stepping():
     """The model of the module's server."""
-    return SteppingModel()
+    return TalkingModel()
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,7 @@ def server(stepping, tmp_path_factory):
 def model(stepping):
     """What the server's model was asked since the test began."""
     stepping.batches.clear()
+    stepping.asked.clear()
     return stepping
 
 

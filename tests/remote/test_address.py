@@ -30,6 +30,8 @@ def core(url, **options):
         ("fal://[::1]:8000/queue", "http://[::1]:8000/queue"),
         ("pixazo://", "https://gateway.pixazo.ai"),
         ("pixazo://localhost:8000", "http://localhost:8000"),
+        ("cosmic://my-bucket", "https://workers.cosmicjs.com/v3/buckets/my-bucket"),
+        ("cosmic://localhost:8000/my-bucket", "http://localhost:8000/v3/buckets/my-bucket"),
     ],
 )
 def test_where_a_url_leads(url, base):
@@ -41,6 +43,9 @@ def test_where_a_url_leads(url, base):
     [
         "nim://",
         "baseten://",
+        "cosmic://",
+        "cosmic://localhost:8000",
+        "cosmic://localhost:8000/a/b",
         "http://",
         "ftp://localhost",
         "fall://",
@@ -78,6 +83,7 @@ def headers(url, **options):
         ("baseten://abcd1234", "BASETEN_API_KEY", ("Authorization", "Api-Key secret")),
         ("fal://", "FAL_KEY", ("Authorization", "Key secret")),
         ("pixazo://", "PIXAZO_API_KEY", ("Ocp-Apim-Subscription-Key", "secret")),
+        ("cosmic://my-bucket", "COSMIC_WRITE_KEY", ("Authorization", "Bearer secret")),
         ("http://192.168.0.2:8000", "COSMOS_ROBOT_API_KEY", ("Authorization", "Bearer secret")),
     ],
 )
@@ -95,7 +101,7 @@ def test_an_account_s_key_is_not_sent_in_the_clear_unless_it_is_said(url, name, 
     assert "secret" in headers(url, api_key="secret")["Authorization"]
 
 
-@pytest.mark.parametrize("url", ["baseten://abcd1234", "fal://", "pixazo://"])
+@pytest.mark.parametrize("url", ["baseten://abcd1234", "fal://", "pixazo://", "cosmic://my-bucket"])
 def test_a_hosted_service_needs_a_key(url):
     with pytest.raises(InvalidInputError, match=r"api_key=.* or set \w+_KEY"):
         load_world_model(url)

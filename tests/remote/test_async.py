@@ -7,7 +7,7 @@ import anyio
 import numpy as np
 import pytest
 from faulty_server import CUT, Status, faulty_server
-from service_urls import SERVICES, at
+from service_urls import SEEDED, at
 
 import cosmos_robot as cr
 from cosmos_robot.errors import InvalidInputError, ServiceError, UnsupportedModeError
@@ -51,7 +51,7 @@ def test_every_call_answers_as_the_other_world_model_does(server, frame, clip, a
         np.testing.assert_array_equal(getattr(found, "actions", 0), getattr(wanted, "actions", 0))
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", SEEDED)
 def test_calls_are_under_way_side_by_side(service, server, model):
     """Eight calls of 0.4 s, which the server answers in batches, take far less than one after another."""
     model.step = 0.2
@@ -143,6 +143,15 @@ def test_faults_are_met_as_in_threads(server, model):
         faulty.misbehave(CUT)
         with pytest.raises(ServiceError, match="may have arrived"):
             run(ask, at("nim", faulty.url))
+
+
+def test_a_chat(server, model):
+    async def ask():
+        async with cr.AsyncRemoteWorldModel(server) as wm:
+            return await wm.reason("a cup", max_new_tokens=30)
+
+    assert run(ask).text == "a cup"
+    assert model.asked[0].sampling.max_new_tokens == 30
 
 
 def test_a_call_takes_one_item(server, frame):

@@ -23,7 +23,7 @@ from cosmos_robot.errors import (
 
 QUICK = cr.Retries(count=3, first_wait=0.01, longest_wait=0.02)
 BUSY = Status(429, b'{"detail": "full"}', {"Retry-After": "0"})
-SYNCHRONOUS = ("nim", "baseten")
+SYNCHRONOUS = ("nim", "baseten", "cosmic")
 QUEUED = ("fal", "pixazo")
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from live_server import live_server
-from service_urls import SERVICES, at
+from service_urls import SEEDED, at
 from stepping_model import SteppingModel, answered_actions
 
 import cosmos_robot as cr
 from cosmos_robot.errors import InvalidInputError, UnsafeContentError, UnsupportedModeError
+from cosmos_robot.interface.chat import Message
+from cosmos_robot.interface.reason import ReasonSampling, Usage
 from cosmos_robot.serving.settings import ServerSettings
 
 DOMAINS = Path(__file__).parents[2] / "domains"
@@ -23,7 +25,12 @@ MODES = {
     "pixazo": ("text2image", "image2video"),
 }
 HAVE = [(service, mode) for service, modes in MODES.items() for mode in modes]
-HAVE_NOT = [(service, mode) for service in MODES for mode in (*MODES["http"], "reason") if mode not in MODES[service]]
+HAVE_NOT = [
+    (service, mode)
+    for service, modes in MODES.items()
+    for mode in (*MODES["http"], *(["reason"] if service != "http" else []))
+    if mode not in modes
+]
 
 
 def call(world_model, mode, frame, clip, actions, **options):
@@ -54,7 +61,7 @@ def call(world_model, mode, frame, clip, actions, **options):
 @pytest.fixture(scope="module")
 def opened(server):
     """World models at the server, by their scheme."""
-    models = {service: cr.load_world_model(at(service, server)) for service in SERVICES}
+    models = {service: cr.load_world_model(at(service, server)) for service in SEEDED}
     yield models
     for world_model in models.values():
         world_model.close()
@@ -279,7 +286,7 @@ def test_a_robot_that_the_service_does_not_know(opened, tmp_path, frame):
 
 def test_what_is_said_about_an_answer_is_passed_on(serve_native, frame):
     """A model with a canvas and clips of its own answers otherwise than asked, and says so."""
-    for service in SERVICES:
+    for service in SEEDED:
         world_model = cr.load_world_model(at(service, serve_native))
         found = world_model.image2video(frame, "go", num_frames=25)
         assert found.frames.shape == (9, 32, 32, 3)
@@ -292,3 +299,42 @@ def test_prompts_are_looked_at_before_they_are_sent(server, model):
         world_model.text2image("a naked woman")
     assert model.batches == []
     assert world_model.text2image("a cup").safety == "words"
+
+
+def test_a_chat_about_pictures_and_a_video(server, model, frame, clip):
+    """Our own server is shown every pixel, and videos as videos."""
+    chat = [
+        Message.of("system", "You are a robot."),
+        Message.of("user", cr.ImagePart(frame), cr.VideoPart(clip, 5.0), "<think>Hm.</think>A cup."),
+    ]
+    words = {"max_new_tokens": 90, "do_sample": True, "temperature": 0.7, "top_p": 0.8, "top_k": 20, "seed": 4}
+    world_model = cr.load_world_model(server)
+    found = world_model.reason(chat, video_fps=3.0, **words, presence_penalty=1.5, repetition_penalty=1.1)
+    assert (found.text, found.thinking, found.finish_reason) == ("A cup.", "Hm.", "stop")
+    assert found.usage == Usage(7, 8)
+    (asked,) = model.asked
+    assert asked.sampling == ReasonSampling(**words, presence_penalty=1.5, repetition_penalty=1.1)
+    assert asked.video_fps == 3.0
+    system, user = asked.messages
+    assert system.text == "You are a robot."
+    picture, video, text = user.parts
+    np.testing.assert_array_equal(picture.frame, frame)
+    np.testing.assert_array_equal(video.frames, clip)
+    assert (video.fps, text) == (5.0, "<think>Hm.</think>A cup.")
+
+
+def test_greedy_answers_json_and_answers_that_are_cut(server, model):
+    world_model = cr.load_world_model(server)
+    assert world_model.reason('{"a": 1}', json=True).data() == {"a": 1}
+    assert (model.asked[0].json, model.asked[0].sampling) == (True, ReasonSampling())
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    assert world_model.reason('{"a": 1}', json=schema).data() == {"a": 1}
+    assert model.asked[1].json == schema
+    cut = world_model.reason("a long answer", max_new_tokens=2)
+    assert (cut.text, cut.finish_reason) == ("a long", "length")
+    assert [piece.text for piece in world_model.reason("a cup", stream=True)] == ["a cup"]
+
+
+def test_a_server_without_a_reasoner_says_so(serve_native):
+    with pytest.raises(UnsupportedModeError, match="cannot reason"):
+        cr.load_world_model(serve_native).reason("What is it?")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.envs.registration import EnvSpec
 from PIL import Image
-from service_urls import at
+from service_urls import SEEDED, at
 from typer.testing import CliRunner
 
 import cosmos_robot as cr
@@ -46,7 +46,7 @@ print(sorted({"torch", "diffusers", "transformers"} & set(sys.modules)))
 
 def test_no_torch_is_imported(server):
     """For worker machines without it: neither by the clients nor by the environment over one."""
-    urls = [at(service, server) for service in ("http", "nim", "baseten", "fal", "pixazo")]
+    urls = [at(service, server) for service in SEEDED]
     done = subprocess.run([sys.executable, "-c", LIGHT, *urls], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"

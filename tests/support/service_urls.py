@@ -1,8 +1,13 @@
 """URLs of the hosted interfaces at a server of ours."""
 
-SERVICES = ("http", "nim", "baseten", "fal", "pixazo")
+SEEDED = ("http", "nim", "baseten", "fal", "pixazo")
+"""Those that take a seed."""
+SERVICES = (*SEEDED, "cosmic")
 
 
 def at(service, url):
     """The URL of a service at a server `http://host:port`."""
-    return url if service == "http" else f"{service}://{url.removeprefix('http://')}"
+    if service == "http":
+        return url
+    place = f"{service}://{url.removeprefix('http://')}"
+    return f"{place}/robots" if service == "cosmic" else place
