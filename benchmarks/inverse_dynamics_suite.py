@@ -23,7 +23,7 @@ _POSE_FIGURES = (("ate", None), ("rpe_translation", None), ("rpe_rotation", "deg
 class InverseDynamicsSuite(WindowSuite):
     """Each window in one call."""
 
-    needs: tuple[str, ...] = ("torchmetrics.functional", "evo.core.metrics", "dtaidistance.dtw_ndim")
+    needs: tuple[str, ...] = ("evo.core.metrics", "dtaidistance.dtw_ndim")
     ranking: str = "action RMSE"
 
     def measure(self, world_model: WorldModel, cases: Sequence[Case], config: RunConfig) -> list[Measured]:

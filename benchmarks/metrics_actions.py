@@ -1,6 +1,6 @@
 """How far actions are from those that were taken: by channel, as trajectories of poses, and whatever the timing.
 
-Poses are compared by evo, timing by dtaidistance, R² by torchmetrics.
+Poses are compared by evo, timing by dtaidistance.
 """
 
 from dataclasses import dataclass
@@ -84,16 +84,11 @@ def pose_errors(domain: Domain, given: ArrayLike, truth: ArrayLike) -> dict[str,
 
 def r_squared(given: ArrayLike, truth: ArrayLike) -> list[float | None]:
     """Coefficient of determination of each channel of actions `[n, D]`; None where the truth is constant."""
-    import torch
-
-    functional = needed("torchmetrics.functional")
     one, other = np.asarray(given, dtype=np.float64), np.asarray(truth, dtype=np.float64)
-    return [
-        float(functional.r2_score(torch.from_numpy(one[:, i]), torch.from_numpy(other[:, i])))
-        if np.ptp(other[:, i]) > 0
-        else None
-        for i in range(other.shape[1])
-    ]
+    left = np.square(other - one).sum(axis=0)
+    spread = np.square(other - other.mean(axis=0)).sum(axis=0)
+    constant = np.ptp(other, axis=0) == 0
+    return [None if same else float(1.0 - a / b) for a, b, same in zip(left, spread, constant, strict=True)]
 
 
 def _compare(given: Matrix, truth: Matrix) -> PoseError:

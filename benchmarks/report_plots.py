@@ -11,9 +11,9 @@ from cosmos_robot.benchmarks.needed_packages import needed
 from cosmos_robot.benchmarks.report_figures import RunFigures, curve
 from cosmos_robot.benchmarks.suite import MODEL, Scatter, Series
 
-_RUNS = ("#2f5fd0", "#c2571a", "#2b8a5f", "#8d4bb8", "#b0305c", "#6b7a12")
-_CONTROLS = ("#8a8f98", "#b9a27c", "#9db7a8")
-_STYLE: dict[Any, Any] = {
+RUN_COLOURS = ("#2f5fd0", "#c2571a", "#2b8a5f", "#8d4bb8", "#b0305c", "#6b7a12")
+CONTROL_COLOURS = ("#8a8f98", "#b9a27c", "#9db7a8")
+STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -32,13 +32,13 @@ def curves_svg(runs: Sequence[RunFigures], metric: str) -> str:
     """One metric against the horizon: each run's model with its interval, and the first run's controls, dashed."""
     figure, axes = _axes(6.0, 3.4)
     unit = ""
-    for colour, run in zip(_cycle(_RUNS, len(runs)), runs, strict=True):
+    for colour, run in zip(_cycle(RUN_COLOURS, len(runs)), runs, strict=True):
         for series in _of(run, metric, model=True):
             unit = series.unit
             label = "model" if len(runs) == 1 else run.name
             _draw(axes, series, colour, label)
     controls = _of(runs[0], metric, model=False)
-    for colour, series in zip(_cycle(_CONTROLS, len(controls)), controls, strict=True):
+    for colour, series in zip(_cycle(CONTROL_COLOURS, len(controls)), controls, strict=True):
         points = curve(series)
         steps = np.arange(1, len(points) + 1)
         axes.plot(steps, _values(points), color=colour, linestyle="--", label=series.variant)
@@ -49,7 +49,7 @@ def curves_svg(runs: Sequence[RunFigures], metric: str) -> str:
     return _svg(figure)
 
 
-def scatter_svg(scatter: Scatter, colour: str = _RUNS[0]) -> str:
+def scatter_svg(scatter: Scatter, colour: str = RUN_COLOURS[0]) -> str:
     """Points, with the line of equality where it says something."""
     figure, axes = _axes(5.4, 4.2)
     points = scatter.points
@@ -58,7 +58,7 @@ def scatter_svg(scatter: Scatter, colour: str = _RUNS[0]) -> str:
     axes.scatter(points[:, 0], points[:, 1], s=14, alpha=0.5, color=colour, linewidths=0, rasterized=len(points) > 400)
     if scatter.diagonal:
         low, high = float(points.min()), float(points.max())
-        axes.plot([low, high], [low, high], color=_CONTROLS[0], linewidth=1)
+        axes.plot([low, high], [low, high], color=CONTROL_COLOURS[0], linewidth=1)
     axes.set_xlabel(scatter.x)
     axes.set_ylabel(scatter.y)
     axes.set_title(scatter.title, loc="left", fontsize=11)
@@ -93,14 +93,14 @@ def _cycle(colours: Sequence[str], count: int) -> list[str]:
 
 def _axes(width: float, height: float) -> tuple[Any, Any]:
     mpl, figures = needed("matplotlib"), needed("matplotlib.figure")
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = figures.Figure(figsize=(width, height), layout="constrained")
         return figure, figure.subplots()
 
 
 def _svg(figure: Any) -> str:
     mpl, text = needed("matplotlib"), io.StringIO()
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None}, dpi=150)
     found = text.getvalue()
     drawn = found[found.index("<svg") :]

@@ -1,5 +1,7 @@
 """`cosmos-robot bench golden`: the published samples, held against the figures that they say they must reach."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cosmos_robot.cli.bench_simulator import prepare_simulator
 from cosmos_robot.cli.settings import CheckpointOption, DeviceOption, DtypeOption
 from cosmos_robot.errors import InvalidInputError
 
@@ -19,8 +22,15 @@ SOME_FAILED = 1
 
 def golden(
     *,
-    samples: Annotated[Path, typer.Argument(help="Samples with golden_psnr_min or golden_mse_max in their extra.")],
-    out: Annotated[Path, typer.Option(help="Folder for the samples' folders.")] = Path("outputs/bench/golden"),
+    samples: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Samples with golden_psnr_min or golden_mse_max in their extra.", show_default="of held-out Push-T"
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the samples' folders and gates.json.")] = Path(
+        "outputs/bench/golden"
+    ),
     checkpoint: CheckpointOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
@@ -28,35 +38,58 @@ def golden(
     """Generate published samples and hold what was written against the golden figures in them.
 
     Forward dynamics: PSNR against the video that the first frame is of. Inverse dynamics and policy: mean square error
-    against the recorded actions of action_path, in model space. What is generated already is not generated again.
+    against the recorded actions of action_path, in model space. What these weights have generated already is not
+    generated again.
 
     Exit status: 0; 1 if a gate is not reached; 2 if the input cannot be used.
     """
     from cosmos_robot.benchmarks.golden_gates import gates_of
+    from cosmos_robot.benchmarks.run_identity import checkpoint_digest
     from cosmos_robot.cli.model_choice import ModelChoice
     from cosmos_robot.cli.runner import Job, generate
     from cosmos_robot.cli.sample_files import read_samples
     from cosmos_robot.cli.samples import Sample
 
+    samples = samples or _pusht_samples(out)
     held = [s for s in read_samples(samples) if isinstance(s, Sample) and gates_of(s.extra)]
     if not held:
         raise InvalidInputError(f"no sample of {samples} has golden_psnr_min or golden_mse_max in its extra.")
-    jobs = [Job(sample, out / sample.name) for sample in held]
-    results = generate(jobs, ModelChoice(checkpoint, device, dtype))
-    table = Table("sample", "gate", "wanted", "measured", "", box=None, pad_edge=False)
-    passed = True
+    answers = out / checkpoint_digest(checkpoint).replace(":", "-")
+    results = generate([Job(sample, answers / sample.name) for sample in held], ModelChoice(checkpoint, device, dtype))
+    found, failed = [], []
     for sample, result in zip(held, results, strict=True):
         if result.error is not None:
-            table.add_row(sample.name, "", "", str(result.error), "failed")
-            passed = False
-            continue
-        for gate in _gates(sample, result.job.folder, checkpoint):
-            told = "reached" if gate.passed else "not reached"
-            table.add_row(gate.name, gate.figure, f"{gate.wanted:g}", f"{gate.measured:.4g}", told)
-            passed = passed and gate.passed
-    Console().print(table)
-    if not passed:
+            failed.append((sample.name, str(result.error)))
+        else:
+            found += _gates(sample, result.job.folder, checkpoint)
+    _write(out / "gates.json", found, failed)
+    Console().print(_table(found, failed))
+    if failed or not all(gate.passed for gate in found):
         raise typer.Exit(SOME_FAILED)
+
+
+def _pusht_samples(out: Path) -> Path:
+    prepare_simulator()
+    from cosmos_robot.benchmarks.golden_pusht import write_golden_samples
+    from cosmos_robot.benchmarks.run_episodes import HELD_OUT_FOLDER
+
+    return write_golden_samples(out / "samples", HELD_OUT_FOLDER)
+
+
+def _write(path: Path, found: "list[Gate]", failed: list[tuple[str, str]]) -> None:
+    gates = [asdict(gate) | {"passed": gate.passed} for gate in found]
+    errors = [{"name": name, "error": error} for name, error in failed]
+    path.write_text(json.dumps({"gates": gates, "failed": errors}, indent=1) + "\n", encoding="utf-8")
+
+
+def _table(found: "list[Gate]", failed: list[tuple[str, str]]) -> Table:
+    table = Table("sample", "gate", "wanted", "measured", "", box=None, pad_edge=False)
+    for gate in found:
+        told = "reached" if gate.passed else "not reached"
+        table.add_row(gate.name, gate.figure, f"{gate.wanted:g}", f"{gate.measured:.4g}", told)
+    for name, error in failed:
+        table.add_row(name, "", "", error, "failed")
+    return table
 
 
 def _gates(sample: "Sample", folder: Path, checkpoint: str | None) -> "list[Gate]":

@@ -226,6 +226,12 @@ def test_r_squared_by_hand():
     given = truth + np.array([[0.5, 0], [-0.5, 0], [0.5, 0], [-0.5, 0]])
     assert r_squared(given, truth) == [pytest.approx(1 - 1.0 / 5.0), None]
     assert r_squared(np.full_like(truth, 2.5), truth)[0] == pytest.approx(0.0)
+    from torchmetrics.functional import r2_score
+
+    rng = np.random.default_rng(0)
+    given, truth = rng.normal(0, 1, (50, 2)), rng.normal(1, 2, (50, 2))
+    theirs = r2_score(torch.from_numpy(given), torch.from_numpy(truth), multioutput="raw_values")
+    assert r_squared(given, truth) == pytest.approx(theirs.tolist())
 
 
 def test_the_interval_is_of_episodes_not_of_rows():

@@ -32,11 +32,9 @@ def _no_display(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
-@pytest.fixture(scope="module")
-def episodes(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SDL_VIDEODRIVER", "dummy")
-        return str(record_episodes(tmp_path_factory.mktemp("episodes")))
+@pytest.fixture
+def episodes(pusht_shards):
+    return str(pusht_shards)
 
 
 @pytest.fixture
