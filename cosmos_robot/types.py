@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmos_robot.errors import InvalidInputError, MediaError
+from cosmos_robot.errors import InvalidInputError, MediaError, UnsupportedModeError
 
 type Frames = NDArray[np.uint8]
 type FloatArray = NDArray[np.float32]
@@ -201,6 +201,7 @@ class Rollout:
         prompt: the caller's prompt.
         notes: sentences about what was answered otherwise than asked, for instance at another canvas.
         safety: the safety checker that looked at prompt and frames.
+        preview: whether the frames are a small decoder's, to be looked at; nothing goes on from them.
     """
 
     frames: Frames | None
@@ -212,6 +213,7 @@ class Rollout:
     prompt: str
     notes: tuple[str, ...] = field(default=())
     safety: str = "off"
+    preview: bool = False
 
     def __post_init__(self) -> None:
         if self.frames is not None and self.frames.shape[0] != self.actions.shape[0] + 1:
@@ -219,6 +221,21 @@ class Rollout:
                 f"a rollout has one frame more than actions; got {self.frames.shape[0]} frames and "
                 f"{self.actions.shape[0]} actions."
             )
+
+    def frames_to_go_on_from(self) -> Frames:
+        """The frames, where a further chunk may start from one of them.
+
+        Raises:
+            UnsupportedModeError: if there are none, or they are previews.
+        """
+        if self.frames is None:
+            raise UnsupportedModeError("going on from a rollout needs its frames; this world model gives none.")
+        if self.preview:
+            raise UnsupportedModeError(
+                "these frames are previews, and nothing goes on from a preview; load the world model without the "
+                "preset 'preview' for chained rollouts and environments."
+            )
+        return self.frames
 
 
 @dataclass(frozen=True, eq=False)

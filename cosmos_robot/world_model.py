@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import torch
 
     from cosmos_robot.engine.checkpoint import LoadedCheckpoint
+    from cosmos_robot.engine.exact_steps import ExactSteps
     from cosmos_robot.engine.media import MediaOutput
     from cosmos_robot.engine.media_plan import MediaPlan, MediaPlanner
     from cosmos_robot.engine.reasoner import LocalReasoner
@@ -188,7 +189,7 @@ class LocalWorldModel(WorldModel):
             seed=request.seed,
             prompt=request.prompt,
             prompt_used=request.prompt_used,
-            notes=plan.notes,
+            notes=plan.notes + self._preset_notes(),
         )
 
     def canvas(self, request: ActionRequest) -> Canvas:
@@ -227,7 +228,7 @@ class LocalWorldModel(WorldModel):
             raw_action_dim=domain.raw_action_dim,
             action_chunk_size=request.action_chunk_size,
             fps=fps,
-            num_steps=_first(request.num_steps, own.num_steps) or domain.sampling.num_steps,
+            num_steps=request.num_steps or self.engine.preset.num_steps(own.num_steps or domain.sampling.num_steps),
             guidance=_first(request.guidance, own.guidance) or domain.sampling.guidance,
             shift=self._shift(request),
             seed=request.seed,
@@ -267,9 +268,14 @@ class LocalWorldModel(WorldModel):
             fps=given.fps,
             seed=request.seed,
             prompt=request.prompt,
-            notes=request.notes + self._canvas_notes(request),
+            notes=request.notes + self._canvas_notes(request) + self._preset_notes(),
             safety=self.safety.name,
+            preview=self.engine.preset.preview and request.mode != "inverse_dynamics",
         )
+
+    def _preset_notes(self) -> tuple[str, ...]:
+        preset = self.engine.preset
+        return () if preset.exact else (f"answered by the preset {preset.name!r}, which is quicker and not exact.",)
 
     def _canvas_notes(self, request: ActionRequest) -> tuple[str, ...]:
         native = self.facts.native_canvas
@@ -289,6 +295,8 @@ def load_world_model(
     dtype: "str | torch.dtype | None" = None,
     reasoner: Reasoner | None = None,
     safety: str | SafetyChecker = "off",
+    preset: str = "exact",
+    exact: "ExactSteps | None" = None,
     **service: Unpack[RemoteOptions],
 ) -> WorldModel:
     """Load a world model.
@@ -303,6 +311,11 @@ def load_world_model(
         dtype: "float32" or "bfloat16"; None takes bfloat16 on CUDA and float32 on the CPU.
         reasoner: what upsamples prompts and judges candidates, as `ChatReasoner`; None is the checkpoint's own.
         safety: what looks at prompts and frames: "off", "words", "guardrail" (NVIDIA's), or a `SafetyChecker`.
+        preset: "exact", or what is quicker and changes the answer: "few-steps", "step-cache", "fp8", "preview", or
+            several joined by "+". The notes of an answer name it.
+        exact: what makes the engine quick without changing the answer, such as
+            `ExactSteps(offload_understanding=True)` for a card with little memory; None is everything that the
+            device has.
         service: see `RemoteOptions`; for URLs alone.
 
     Raises:
@@ -313,9 +326,9 @@ def load_world_model(
     """
     checker = choose_safety(safety)
     if is_service(checkpoint):
-        if device is not None or dtype is not None or reasoner is not None:
+        if any(given is not None for given in (device, dtype, reasoner, exact)) or preset != "exact":
             raise InvalidInputError(
-                "device, dtype and reasoner are for checkpoints on this machine, not for a service."
+                "device, dtype, reasoner, preset and exact are for checkpoints on this machine, not for a service."
             )
         from cosmos_robot.remote.remote_world_model import RemoteWorldModel
 
@@ -328,7 +341,7 @@ def load_world_model(
         if not EMBEDDED.is_dir():
             raise CheckpointError("this build carries no embedded checkpoint; name a folder or a Hub id.")
         checkpoint = EMBEDDED
-    loaded = load_checkpoint(checkpoint, device=device, dtype=dtype)
+    loaded = load_checkpoint(checkpoint, device=device, dtype=dtype, exact=exact, preset=preset)
     return LocalWorldModel(loaded, reasoner=reasoner, safety=checker)
 
 

@@ -22,7 +22,7 @@ from cosmos_robot.envs.pusht_state import TABLE_SIZE, agent_position
 from cosmos_robot.envs.retry import generate_with_retries
 from cosmos_robot.envs.starts import Starts, open_starts
 from cosmos_robot.envs.world_model_lease import WorldModelLease
-from cosmos_robot.errors import InvalidInputError, UnsupportedModeError
+from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.interface.chain import chunk_seed
 from cosmos_robot.interface.request import ActionRequest
 from cosmos_robot.types import Actions, ActionSpace, FloatArray, Frames, Rollout
@@ -259,15 +259,14 @@ class EnvCore:
         )
 
     def _frames(self, rollout: Rollout) -> Frames:
-        if rollout.frames is None:
-            raise UnsupportedModeError("an environment needs frames; this world model gives none.")
-        height, width = rollout.frames.shape[1:3]
+        frames = rollout.frames_to_go_on_from()
+        height, width = frames.shape[1:3]
         if (height, width) != self.size:
             raise InvalidInputError(
                 f"the world model answered at {height}x{width}, expected {self.size[0]}x{self.size[1]} (HxW); make "
                 f"the environment with canvas=({height}, {width})."
             )
-        return rollout.frames
+        return frames
 
     def _next(self, state: EpisodeState, given: FloatArray, frames: Frames) -> EpisodeState:
         full = len(given) == self.settings.action_chunk_size

@@ -19,6 +19,10 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 
 from cosmos_robot.engine.device import require_memory, resolve_device, resolve_dtype, say_bytes
 from cosmos_robot.engine.engine import Engine
+from cosmos_robot.engine.exact_steps import ExactSteps
+from cosmos_robot.engine.offload import is_understanding, place_towers
+from cosmos_robot.engine.presets import Preset, choose_preset
+from cosmos_robot.engine.preview_decoder import PreviewDecoder
 from cosmos_robot.engine.weights import ComponentHeader, read_json
 from cosmos_robot.errors import CheckpointError
 
@@ -135,7 +139,12 @@ class LoadedCheckpoint:
 
 
 def load_checkpoint(
-    source: str | Path, *, device: str | torch.device | None = None, dtype: str | torch.dtype | None = None
+    source: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    exact: ExactSteps | None = None,
+    preset: str = "exact",
 ) -> LoadedCheckpoint:
     """Load a checkpoint in the diffusers layout.
 
@@ -143,33 +152,50 @@ def load_checkpoint(
         source: a folder, or the id of a repository on the Hugging Face Hub.
         device: "cpu", "cuda" or "cuda:N"; None takes CUDA where there is one.
         dtype: "float32" or "bfloat16"; None takes bfloat16 on CUDA and float32 on the CPU.
+        exact: what makes the engine quick; None is everything that the device has.
+        preset: name of what is done otherwise than exactly; see `presets`.
 
     Raises:
-        CheckpointError: if it is not found, is not this family's, or is not whole.
+        InvalidInputError: if there is no such preset.
+        CheckpointError: if it is not found, is not this family's, is not whole, or has no preview decoder for the
+            preset that needs one.
         DeviceError: if the device is not there or has too little memory.
     """
+    chosen = choose_preset(preset)
     where = resolve_device(device)
     precision = resolve_dtype(dtype, where)
     folder = find_checkpoint(source)
     headers = check_checkpoint(folder)
-    needed = sum(header.bytes_at(precision) for header in headers)
+    exact = exact or ExactSteps()
+    hosted = exact.offload_understanding and where.type != "cpu"
+    needed = sum(h.bytes_at(precision, wanted=lambda n: not (hosted and is_understanding(n))) for h in headers)
     require_memory(needed, where, what=f"checkpoint {source}")
     facts = CheckpointFacts.read(folder)
     logger.info("loading %s: %s of weights on %s", source, say_bytes(needed), where)
-    return LoadedCheckpoint(engine=_load_engine(folder, where, precision), facts=facts, name=str(source), folder=folder)
+    engine = _load_engine(folder, where, precision, exact, chosen)
+    return LoadedCheckpoint(engine=engine, facts=facts, name=str(source), folder=folder)
 
 
-def _load_engine(folder: Path, device: torch.device, precision: torch.dtype) -> Engine:
+def _load_engine(
+    folder: Path, device: torch.device, precision: torch.dtype, exact: ExactSteps, preset: Preset
+) -> Engine:
     """Load component by component: distilled checkpoints have no pipeline that loads them whole."""
     from transformers import AutoTokenizer
 
     index, sigmas = read_index(folder)
 
     def load(model_class: Any, name: str) -> Any:
-        return model_class.from_pretrained(folder / name, dtype=precision, local_files_only=True).to(device).eval()
+        model = model_class.from_pretrained(folder / name, dtype=precision, local_files_only=True).eval()
+        if name == "transformer" and exact.offload_understanding:
+            place_towers(model, device)
+            return model
+        return model.to(device)
 
     scheduler_class = FlowMatchEulerDiscreteScheduler if sigmas else UniPCMultistepScheduler
     return Engine(
+        exact=exact,
+        preset=preset,
+        previews=PreviewDecoder.load(folder) if preset.preview else None,
         **{name: load(model_class, name) for name, model_class in COMPONENTS.items()},
         sound_tokenizer=load(Cosmos3AVAEAudioTokenizer, SOUND) if (folder / SOUND).is_dir() else None,
         tokenizer=AutoTokenizer.from_pretrained(folder / "text_tokenizer", local_files_only=True),

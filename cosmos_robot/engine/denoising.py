@@ -141,9 +141,11 @@ def denoise(
         for name, noise in vars(start.latents).items()
         if noise is not None
     }
+    velocities = Latents(None)
     for index, coefficients in enumerate(schedule.steps):
-        latents = Latents(**{name: state.sample for name, state in states.items()})
-        velocities = passes.velocity(tower, latents, times[index], start.action_mask, guided=passes.guided[index])
+        if not schedule.reuses(index):
+            latents = Latents(**{name: state.sample for name, state in states.items()})
+            velocities = passes.velocity(tower, latents, times[index], start.action_mask, guided=passes.guided[index])
         for name, velocity in vars(velocities).items():
             if velocity is not None:
                 states[name] = states[name].step(velocity, coefficients)

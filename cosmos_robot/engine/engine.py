@@ -19,10 +19,14 @@ from cosmos_robot.engine.causal_blocks import norm_silu
 from cosmos_robot.engine.decoder_layer import PLAIN, Regions
 from cosmos_robot.engine.denoising import Guidance, Start, denoise
 from cosmos_robot.engine.exact_steps import ExactSteps
+from cosmos_robot.engine.float8 import quantise
 from cosmos_robot.engine.generation import GenerationTower, Latents
 from cosmos_robot.engine.host_copy import collect
 from cosmos_robot.engine.layout import SequenceLayout
 from cosmos_robot.engine.noise import draw_noise
+from cosmos_robot.engine.offload import place_towers
+from cosmos_robot.engine.presets import Preset
+from cosmos_robot.engine.preview_decoder import PreviewDecoder
 from cosmos_robot.engine.prompt import tokenize
 from cosmos_robot.engine.recorded_loop import CudaGraphs, RecordedLoops
 from cosmos_robot.engine.sampler import Schedule, build_distilled_schedule, build_schedule
@@ -46,6 +50,8 @@ class Engine:
         use_system_prompt: the checkpoint's `default_use_system_prompt`, for the modes without actions.
         max_batch: items of one forward pass; more are generated in several.
         exact: what makes it quick; None is everything that the device has.
+        preset: what is done otherwise than exactly; None is nothing.
+        previews: the decoder of the preset "preview".
     """
 
     def __init__(
@@ -61,6 +67,8 @@ class Engine:
         use_system_prompt: bool = True,
         max_batch: int = 16,
         exact: ExactSteps | None = None,
+        preset: Preset | None = None,
+        previews: PreviewDecoder | None = None,
     ) -> None:
         self.transformer = transformer
         self.max_batch = max_batch
@@ -70,12 +78,18 @@ class Engine:
         has_sound = sound_tokenizer is not None and transformer.config.sound_gen
         self.sound = SoundTokenizer(sound_tokenizer) if has_sound else None
         self.exact = (exact or ExactSteps()).on(self.device)
+        self.preset = preset or Preset()
+        self.previews = previews
+        if self.exact.offload_understanding:
+            place_towers(transformer, self.device)
+        if self.preset.float8:
+            quantise(transformer)
         self.autoencoder = Autoencoder(
             vae,
             causal=self.exact.causal_autoencoder,
             activation=torch.compile(norm_silu) if self.exact.compiled else norm_silu,
         )
-        self.understanding = UnderstandingTower(transformer)
+        self.understanding = UnderstandingTower(transformer, offloaded=self.exact.offload_understanding)
         self.generation = GenerationTower(
             transformer,
             merged=self.exact.merged_projections,
@@ -220,9 +234,8 @@ class Engine:
         frames: list[Frames | FloatArray] = []
         if len(vision):
             for part in torch.split(vision, self.autoencoder.items_at_once(vision)):
-                frames += collect(
-                    self.autoencoder.stream(part), as_float=as_float, overlap=self.exact.overlapped_copies
-                )
+                pieces = (self.previews or self.autoencoder).stream(part)
+                frames += collect(pieces, as_float=as_float, overlap=self.exact.overlapped_copies)
         return frames
 
     def _layout(self, request: ModelInput) -> SequenceLayout:
@@ -231,7 +244,8 @@ class Engine:
     def _build_schedule(self, num_steps: int, shift: float | None) -> Schedule:
         if self.distilled_sigmas:
             return build_distilled_schedule(self._scheduler_config, self.distilled_sigmas)
-        return build_schedule(self._scheduler_config, num_steps, shift=shift, native_flow=self.native_flow)
+        schedule = build_schedule(self._scheduler_config, num_steps, shift=shift, native_flow=self.native_flow)
+        return self.preset.thin(schedule)
 
     def _tokens(self, request: ModelInput, prompt: str) -> tuple[int, ...]:
         return self.token_ids(prompt, use_system_prompt=request.use_system_prompt)

@@ -158,7 +158,7 @@ class MediaPlanner:
         if not self.engine.distilled_sigmas:
             own = self.facts.sampling_of(request.mode)
             return (
-                request.num_steps or own.num_steps or defaults.num_steps,
+                request.num_steps or self.engine.preset.num_steps(own.num_steps or defaults.num_steps),
                 request.guidance or own.guidance or defaults.guidance,
                 request.shift or self.facts.shift or defaults.shift,
             )

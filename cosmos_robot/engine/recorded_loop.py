@@ -8,6 +8,7 @@ shape has a recording of its own.
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -73,6 +74,12 @@ class RecordedLoop:
             for name, noise in vars(start.latents).items()
             if noise is not None
         }
+        layout = start.layout
+        self._moves = {
+            "vision": layout.generates_vision,
+            "sound": layout.sound_frames > 0,
+            "action": layout.generates_actions,
+        }
         self._mask = None if start.action_mask is None else start.action_mask.clone()
         self._time = torch.zeros(tower.hidden, dtype=tower.dtype, device=tower.device)
         self._rows = torch.zeros_like(schedule.table()[0], device=tower.device)
@@ -82,7 +89,7 @@ class RecordedLoop:
         self._given = torch.zeros_like(self._bases["vision"][0]) if stochastic else None
         self.bytes = _bytes(start, schedule, passes)
         self._record = record
-        self._steps: dict[bool, Callable[[], None]] = {}
+        self._steps: dict[bool | None, Callable[[], None]] = {}
 
     @property
     def device(self) -> torch.device:
@@ -91,7 +98,7 @@ class RecordedLoop:
 
     @property
     def recordings(self) -> int:
-        """How many steps were recorded: one, or two where some steps are guided and some are not."""
+        """How many steps were recorded: one for each kind, guided, unguided, and such as take the last velocity."""
         return len(self._steps)
 
     def run(
@@ -99,18 +106,20 @@ class RecordedLoop:
     ) -> Latents:
         """Run a loop of this kind; see `denoise`."""
         self._load(start, passes)
-        for guided in sorted(set(passes.guided) - set(self._steps)):
-            self._steps[guided] = self._record(lambda guided=guided: self._step(guided=guided))  # type: ignore[misc]
-            self._load(start, passes)  # recording has run steps
+        kinds = [None if schedule.reuses(index) else guided for index, guided in enumerate(passes.guided)]
+        for kind in dict.fromkeys(kinds):
+            if kind not in self._steps:
+                self._steps[kind] = self._record(partial(self._step, kind))
+                self._load(start, passes)  # recording has run steps
         table = schedule.table().to(self.device)
         levels = torch.tensor([step.noise for step in schedule.steps], device=self.device)
-        for index, guided in enumerate(passes.guided):
+        for index, kind in enumerate(kinds):
             self._time.copy_(times[index])
             self._rows.copy_(table[index])
             if self._noise is not None:
                 self._level.copy_(levels[index])
                 self._noise.copy_(start.step_noise[index])
-            self._steps[guided]()
+            self._steps[kind]()
             step_done()
         return Latents(**{name: basis[1].clone() for name, basis in self._bases.items()})
 
@@ -126,14 +135,17 @@ class RecordedLoop:
         if self._given is not None and start.latents.vision is not None:
             self._given.copy_(start.latents.vision)
 
-    def _step(self, *, guided: bool) -> None:
-        """One denoising step on the fixed memory, without a word from the host."""
-        latents = Latents(**{name: basis[1] for name, basis in self._bases.items()})
-        velocities = self._passes.velocity(self._tower, latents, self._time, self._mask, guided=guided)
-        for name, velocity in vars(velocities).items():
-            if velocity is not None:
+    def _step(self, guided: bool | None) -> None:
+        """One denoising step on the fixed memory, without a word from the host; None takes the last velocity."""
+        if guided is not None:
+            latents = Latents(**{name: basis[1] for name, basis in self._bases.items()})
+            velocities = self._passes.velocity(self._tower, latents, self._time, self._mask, guided=guided)
+            for name, velocity in vars(velocities).items():
+                if velocity is not None:
+                    self._bases[name][0].copy_(velocity)
+        for name, moves in self._moves.items():
+            if moves:
                 basis = self._bases[name]
-                basis[0].copy_(velocity)
                 moved = [_weighted(row, basis) for row in self._rows]
                 for older, newer in zip(reversed(basis[4:]), reversed(basis[3:-1]), strict=True):
                     older.copy_(newer)

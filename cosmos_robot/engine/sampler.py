@@ -46,17 +46,18 @@ class Schedule:
         sigmas: noise level before each step, and after the last.
         steps: the coefficients.
         order: how many past outputs a step reads.
+        reused: for each step whether it takes the velocity of the one before; empty where all are computed.
     """
 
     timesteps: tuple[float, ...]
     sigmas: tuple[float, ...]
     steps: tuple[StepCoefficients, ...]
     order: int
+    reused: tuple[bool, ...] = ()
 
-    @property
-    def stochastic(self) -> bool:
-        """Whether any step adds noise of its own."""
-        return any(step.noise for step in self.steps)
+    def reuses(self, index: int) -> bool:
+        """Whether a step takes the velocity of the one before."""
+        return bool(self.reused) and self.reused[index]
 
     def table(self) -> Tensor:
         """The coefficients of every step: float32 `[steps, rows, 3 + order]`, rows as `SamplerState` keeps them."""

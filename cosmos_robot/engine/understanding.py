@@ -6,6 +6,7 @@ again at every step; here it runs once for a prompt and stays for the model's li
 """
 
 from collections import OrderedDict
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import Tensor
 
+from cosmos_robot.engine.offload import lent, understanding_parts
 from cosmos_robot.engine.rotary import Rotary, rotate
 
 
@@ -37,10 +39,12 @@ class UnderstandingTower:
     Args:
         transformer: a `Cosmos3OmniTransformer`; its modules are called, so that LoRA and quantisation hold.
         capacity: number of prompts kept (Nano: 147 kB a token).
+        offloaded: whether its weights lie with the host and are lent to the device; see `offload`.
     """
 
-    def __init__(self, transformer: Any, *, capacity: int = 64) -> None:
+    def __init__(self, transformer: Any, *, capacity: int = 64, offloaded: bool = False) -> None:
         self._transformer = transformer
+        self._offloaded = offloaded
         self._capacity = capacity
         self._kept: OrderedDict[tuple[int, ...], PromptKeys] = OrderedDict()
 
@@ -63,20 +67,23 @@ class UnderstandingTower:
     def compute(self, token_ids: tuple[int, ...]) -> PromptKeys:
         """Run the tower over one prompt, without the store; gradients flow where they are enabled."""
         model = self._transformer
-        ids = torch.tensor(token_ids, dtype=torch.long, device=model.device)
-        hidden = model.embed_tokens(ids)
-        positions = torch.arange(len(token_ids), dtype=torch.float32, device=model.device).expand(3, 1, -1)
+        device = model.proj_in.weight.device
+        embedding = model.embed_tokens
+        ids = torch.tensor(token_ids, dtype=torch.long, device=embedding.weight.device)
+        hidden = embedding(ids).to(device)  # the table itself is never lent: a row a token is all that is read
+        positions = torch.arange(len(token_ids), dtype=torch.float32, device=device).expand(3, 1, -1)
         cos, sin = model.rotary_emb(position_ids=positions, device=hidden.device, dtype=hidden.dtype)
         rotary = cos[0].unsqueeze(1), sin[0].unsqueeze(1)
         keys, values = [], []
         for index, layer in enumerate(model.layers):
-            normed = layer.input_layernorm(hidden)
-            own_key, key, value = _keys_values(layer.self_attn, normed, rotary)
-            keys.append(key)
-            values.append(value)
-            if index + 1 < len(model.layers):  # what follows the last layer's keys and values is read by nobody
-                hidden = hidden + _self_attention(layer.self_attn, normed, own_key, value, rotary)
-                hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+            with lent(understanding_parts(layer), device) if self._offloaded else nullcontext():
+                normed = layer.input_layernorm(hidden)
+                own_key, key, value = _keys_values(layer.self_attn, normed, rotary)
+                keys.append(key)
+                values.append(value)
+                if index + 1 < len(model.layers):  # what follows the last layer's keys and values is read by nobody
+                    hidden = hidden + _self_attention(layer.self_attn, normed, own_key, value, rotary)
+                    hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
         return PromptKeys(keys=tuple(keys), values=tuple(values), length=len(token_ids))
 
 

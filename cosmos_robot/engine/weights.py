@@ -3,6 +3,7 @@
 import json
 import math
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,9 @@ class ComponentHeader:
             shapes.update(_read_shapes(shard))
         return cls(name=name, config=read_json(component / "config.json"), shapes=shapes)
 
-    def bytes_at(self, dtype: torch.dtype) -> int:
-        """Memory of the weights in a precision."""
-        return sum(math.prod(shape) for shape in self.shapes.values()) * dtype.itemsize
+    def bytes_at(self, dtype: torch.dtype, *, wanted: Callable[[str], bool] = lambda name: True) -> int:
+        """Memory, in a precision, of the weights whose names are wanted."""
+        return sum(math.prod(shape) for name, shape in self.shapes.items() if wanted(name)) * dtype.itemsize
 
     def require_tensors(self, model_class: Any, *, optional: str | None = None) -> None:
         """Check that every parameter of the configured model is there, in its shape.

@@ -62,7 +62,7 @@ def _chunk(item: ActionRequest, before: list[Rollout], k: int) -> ActionRequest:
     rows = actions.values[k * size : (k + 1) * size]
     if len(rows) < size:
         rows = np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
-    frame = item.frames if not before else _frames(before[-1])[-1:]
+    frame = item.frames if not before else before[-1].frames_to_go_on_from()[-1:]
     return replace(item, frames=frame, actions=replace(actions, values=rows), seed=chunk_seed(item.seed, k))
 
 
