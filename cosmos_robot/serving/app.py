@@ -1,10 +1,8 @@
 """The server: one application with a router for each interface, in front of one world model."""
 
 import logging
-import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -95,7 +93,7 @@ def create_app(settings: ServerSettings, world_model: WorldModel | None = None) 
     app = FastAPI(title="cosmos-robot", version=package_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
     styles = [style for style, _, _ in INTERFACES]
-    paths = app.state.paths = LocalPaths(_local_folders(settings))
+    paths = app.state.paths = service.paths
     for _, make_router, _ in INTERFACES:
         app.include_router(make_router(service))
     app.add_middleware(Gate, settings=settings, styles=styles, paths=paths, metrics=service.metrics)
@@ -123,15 +121,6 @@ def _http_problem(error: HTTPException) -> Problem:
     """What the framework itself refuses: a path or a method that is not there."""
     kind = _HTTP_KINDS.get(error.status_code, Kind.MALFORMED)
     return Problem(kind, f"{error.detail}.")
-
-
-def _local_folders(settings: ServerSettings) -> list[Path]:
-    folders = [settings.data, Path(tempfile.gettempdir()), Path.home(), Path(__file__).parents[1]]
-    if settings.media_root is not None:
-        folders.append(settings.media_root)
-    if Path(settings.checkpoint).exists():
-        folders.append(Path(settings.checkpoint))
-    return folders
 
 
 def _openapi(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from cosmos_robot.serving.answer_headers import answer_headers
 from cosmos_robot.serving.fal_request import FalImageToVideo, FalReader, FalTextToImage
 from cosmos_robot.serving.interface_style import InterfaceStyle
 from cosmos_robot.serving.job import Job, JobState
+from cosmos_robot.serving.job_watch import next_change
 from cosmos_robot.serving.json_body import body_reader, json_schema
 from cosmos_robot.serving.problems import Kind, Problem, RequestError
 from cosmos_robot.serving.service import Service
@@ -155,7 +156,7 @@ def _urls(service: Service, request: Request, job: Job) -> dict[str, str]:
 
 async def _status(service: Service, request: Request, job: Job, *, logs: bool) -> dict[str, Any]:
     shown: dict[str, Any] = _urls(service, request, job)
-    log = [{"timestamp": at, "level": "INFO", "message": text} for at, text in service.watch(job.id).log]
+    log = [{"timestamp": at, "level": "INFO", "message": text} for at, text in service.watches.of(job.id).log]
     if job.state is JobState.QUEUED:
         return {"status": "IN_QUEUE", "queue_position": await _position(service, job), **shown}
     if job.state is JobState.RUNNING:
@@ -172,7 +173,7 @@ async def _status(service: Service, request: Request, job: Job, *, logs: bool) -
 async def _events(service: Service, request: Request, job: Job, *, logs: bool) -> AsyncIterator[str]:
     told = None
     while True:
-        changed = service.watch(job.id).changed
+        changed = service.watches.of(job.id).changed
         job = await service.job(job.id)
         shown = await _status(service, request, job, logs=logs)
         if shown != told:
@@ -180,7 +181,7 @@ async def _events(service: Service, request: Request, job: Job, *, logs: bool) -
             yield f"data: {json.dumps(shown)}\n\n"
         if job.state.final:
             return
-        await service.next_change(changed)
+        await next_change(changed)
 
 
 async def _result(service: Service, request: Request, job: Job, answer: Answer) -> JSONResponse:

@@ -1,11 +1,13 @@
 """Keeping paths of this machine out of what clients are told."""
 
 import re
+import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from cosmos_robot.serving.problems import Problem
+from cosmos_robot.serving.settings import ServerSettings
 
 _HIDDEN = "<a path on the server>"
 
@@ -21,6 +23,16 @@ class LocalPaths:
         spellings = {str(spelling) for root in roots for spelling in (root.absolute(), root.resolve())}
         known = sorted((root for root in spellings if root != "/"), key=len, reverse=True)
         self._pattern = re.compile("(?:" + "|".join(map(re.escape, known)) + r")(?:/[^\s'\",;:)]*)?") if known else None
+
+    @classmethod
+    def of(cls, settings: ServerSettings) -> "LocalPaths":
+        """Those of a server."""
+        folders = [settings.data, Path(tempfile.gettempdir()), Path.home(), Path(__file__).parents[1]]
+        if settings.media_root is not None:
+            folders.append(settings.media_root)
+        if Path(settings.checkpoint).exists():
+            folders.append(Path(settings.checkpoint))
+        return cls(folders)
 
     def hide(self, text: str) -> str:
         """Replace what lies in those folders."""

@@ -66,7 +66,7 @@ def add_jobs(routes: APIRouter, service: Service) -> None:
 
 def job_row(service: Service, job: Job) -> dict[str, Any]:
     """What is shown of a job."""
-    watch = service.watch(job.id) if job.state is JobState.RUNNING else None
+    watch = service.watches.of(job.id) if job.state is JobState.RUNNING else None
     return {
         "id": job.id,
         "interface": job.interface,

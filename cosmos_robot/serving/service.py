@@ -2,10 +2,7 @@
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -20,6 +17,8 @@ from cosmos_robot.serving.data_folder import DataFolder
 from cosmos_robot.serving.fetch import Fetcher
 from cosmos_robot.serving.job import Job, JobState, is_id, new_id
 from cosmos_robot.serving.job_store import JobStore
+from cosmos_robot.serving.job_watch import Watches, next_change
+from cosmos_robot.serving.local_paths import LocalPaths
 from cosmos_robot.serving.media_input import MediaReader
 from cosmos_robot.serving.metrics import Metrics
 from cosmos_robot.serving.problems import Kind, RequestError
@@ -29,31 +28,6 @@ from cosmos_robot.serving.settings import ServerSettings
 from cosmos_robot.serving.webhook_signature import SigningKey
 from cosmos_robot.serving.webhook_store import Webhook, WebhookStore, insertion
 from cosmos_robot.serving.worker import GOING_DOWN, Hooks, Worker
-
-_LOOK_SECONDS = 0.5
-"""How often it is looked whether a waiting client is still there."""
-_LOG_ROWS = 200
-
-
-@dataclass
-class Watch:
-    """What is known of an open job beside its row.
-
-    Attributes:
-        done: denoising steps done.
-        total: steps in all, or 0 before the first.
-        log: what happened, as `(time, sentence)`.
-        changed: set at each change, and replaced.
-    """
-
-    done: int = 0
-    total: int = 0
-    log: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_LOG_ROWS))
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def note(self, sentence: str) -> None:
-        """Add to the log."""
-        self.log.append((datetime.now(UTC).isoformat(), sentence))
 
 
 class Service:
@@ -78,9 +52,8 @@ class Service:
         )
         self.webhooks = WebhookStore(self.store.engine)
         self.signing_key = SigningKey(settings.data / "webhook.key")
-        self._listeners: list[Callable[[], None]] = []
-        self._watched: dict[str, Watch] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.watches = Watches()
+        self.paths = LocalPaths.of(settings)
         self._cleaner: asyncio.Task[None] | None = None
         self._worker = Worker(
             world_model,
@@ -88,7 +61,8 @@ class Service:
             self.folder,
             batching=settings.batching,
             longest=self.capabilities.longest_chunk,
-            hooks=Hooks(self._tell_changed, self._tell_stepped, self.metrics.count_batch),
+            hooks=Hooks(self._tell_changed, self.watches.tell_stepped, self.metrics.count_batch),
+            paths=self.paths,
         )
 
     @property
@@ -109,7 +83,7 @@ class Service:
 
     async def start(self) -> None:
         """Take up what an earlier process left, and begin to work."""
-        self._loop = asyncio.get_running_loop()
+        self.watches.start()
         await run_in_threadpool(self._take_up)
         self._worker.start()
         self._cleaner = asyncio.create_task(self._clean())
@@ -162,12 +136,11 @@ class Service:
             created=time.time(),
             options=options or {},
         )
-        watch = self._watched[job.id] = Watch()
-        watch.note("accepted")
+        self.watches.of(job.id).note("accepted")
         try:
             await run_in_threadpool(self._accept, job, question, webhook)
         except BaseException:
-            del self._watched[job.id]
+            self.watches.drop(job.id)
             raise
         self._worker.wake()
         return job
@@ -217,21 +190,12 @@ class Service:
             request: of the client that waits; where it goes away, the job is cancelled.
         """
         while True:
-            watch = self.watch(job_id)
-            changed = watch.changed
+            changed = self.watches.of(job_id).changed
             job = await self.job(job_id)
             if job.state.final:
                 return job
-            if not await self.next_change(changed) and request is not None and await request.is_disconnected():
+            if not await next_change(changed) and request is not None and await request.is_disconnected():
                 await self.cancel(job_id)
-
-    async def next_change(self, changed: asyncio.Event) -> bool:
-        """Wait a moment for a change of a job's state; whether there was one."""
-        try:
-            await asyncio.wait_for(changed.wait(), _LOOK_SECONDS)
-        except TimeoutError:
-            return False
-        return True
 
     async def job(self, job_id: str) -> Job:
         """Find a job.
@@ -256,18 +220,10 @@ class Service:
         """
         return await asyncio.wrap_future(self._worker.beside(work))
 
-    def watch(self, job_id: str) -> Watch:
-        """What is known of an open job beside its row."""
-        return self._watched.setdefault(job_id, Watch())
-
-    def on_change(self, listener: Callable[[], None]) -> None:
-        """Have something called, on the event loop, whenever the state of a job has changed."""
-        self._listeners.append(listener)
-
     async def discard(self, job_id: str) -> None:
         """Remove the files of a job whose answer has been given."""
         await run_in_threadpool(self.folder.remove, [job_id])
-        self._watched.pop(job_id, None)
+        self.watches.drop(job_id)
 
     async def forget(self, job_id: str) -> None:
         """Remove a job that has ended, and its files."""
@@ -302,7 +258,7 @@ class Service:
         self.webhooks.forget()
         self.folder.remove(ids)
         for job_id in ids:
-            self._watched.pop(job_id, None)
+            self.watches.drop(job_id)
 
     async def _clean(self) -> None:
         while True:
@@ -312,27 +268,4 @@ class Service:
     def _tell_changed(self, job_id: str) -> None:
         """Called by the worker's thread."""
         job = self.store.get(job_id)
-        self._call(self._changed, job_id, "gone" if job is None else job.state.value)
-
-    def _tell_stepped(self, job_ids: Sequence[str], done: int, total: int) -> None:
-        """Called by the worker's thread."""
-        self._call(self._stepped, tuple(job_ids), done, total)
-
-    def _call(self, function: Any, *arguments: Any) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(function, *arguments)
-
-    def _changed(self, job_id: str, state: str) -> None:
-        watch = self.watch(job_id)
-        watch.note(state)
-        watch.changed.set()
-        watch.changed = asyncio.Event()
-        for listener in self._listeners:
-            listener()
-
-    def _stepped(self, job_ids: Sequence[str], done: int, total: int) -> None:
-        for job_id in job_ids:
-            watch = self.watch(job_id)
-            watch.done, watch.total = done, total
-            if done:
-                watch.note(f"denoising step {done} of {total}")
+        self.watches.tell_changed(job_id, "gone" if job is None else job.state.value)

@@ -147,7 +147,7 @@ def _add_stored(routes: APIRouter, service: Service) -> None:
 
 
 async def _shown(service: Service, job: Job) -> dict[str, Any]:
-    watch = service.watch(job.id) if job.state is JobState.RUNNING else None
+    watch = service.watches.of(job.id) if job.state is JobState.RUNNING else None
     answer = await service.result(job) if job.state is JobState.DONE else None
     keep = service.settings.keep_hours * 3600
     return await run_in_threadpool(show_video, job, watch, answer, keep_seconds=keep)

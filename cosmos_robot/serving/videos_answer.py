@@ -8,9 +8,9 @@ from cosmos_robot.interface.request import ActionRequest
 from cosmos_robot.serving.action_block import action_block
 from cosmos_robot.serving.answer import Answer
 from cosmos_robot.serving.job import Job, JobState, is_id
+from cosmos_robot.serving.job_watch import Watch
 from cosmos_robot.serving.problems import Kind, Problem, RequestError
 from cosmos_robot.serving.question import Question
-from cosmos_robot.serving.service import Watch
 from cosmos_robot.serving.videos_request import VideosRequest
 
 _PREFIX = "video_gen_"

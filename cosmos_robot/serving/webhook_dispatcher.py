@@ -59,7 +59,7 @@ class WebhookDispatcher:
 
     def start(self) -> None:
         """Begin, with what an earlier process left."""
-        self._service.on_change(self._woken.set)
+        self._service.watches.on_change(self._woken.set)
         self._main = asyncio.create_task(self._run())
 
     async def stop(self) -> None:

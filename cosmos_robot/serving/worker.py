@@ -17,7 +17,8 @@ from cosmos_robot.serving.ask import Result, ask
 from cosmos_robot.serving.data_folder import DataFolder
 from cosmos_robot.serving.job import Job, JobState
 from cosmos_robot.serving.job_store import JobStore
-from cosmos_robot.serving.problems import Kind, Problem, RequestError, problem_of
+from cosmos_robot.serving.local_paths import LocalPaths
+from cosmos_robot.serving.problems import Kind, RequestError, problem_of
 from cosmos_robot.serving.question import Question
 from cosmos_robot.serving.recovery import recover
 from cosmos_robot.serving.settings import Batching
@@ -58,6 +59,7 @@ class Worker:
         batching: see `Batching`.
         longest: actions of the longest chunk that the model takes, or None.
         hooks: see `Hooks`.
+        paths: of this machine, which nobody is told who asks what became of a job.
     """
 
     def __init__(
@@ -69,9 +71,11 @@ class Worker:
         batching: Batching,
         longest: int | None,
         hooks: Hooks,
+        paths: LocalPaths,
     ) -> None:
         self._world_model, self._store, self._folder = world_model, store, folder
         self._batching, self._longest, self._hooks = batching, longest, hooks
+        self._paths = paths
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._unwanted: set[str] = set()
@@ -218,7 +222,7 @@ class Worker:
                 self._fail(job, _storage_error(error))
 
     def _fail(self, job: Job, error: BaseException) -> None:
-        problem: Problem = problem_of(error)
+        problem = self._paths.hidden(problem_of(error))
         if problem.kind.status >= 500:
             _LOG.error("job %s failed", job.id, exc_info=error)
         self._end(job, self._store.fail(job.id, problem))

@@ -1,0 +1,64 @@
+"""Paths of this machine are told to nobody: neither in an error's body nor wherever a failed job says why."""
+
+import time
+
+import pytest
+from stepping_model import SteppingModel
+from webhook_receiver import receiver
+
+from cosmos_robot.errors import InvalidInputError
+
+FAL = "/fal/queue/nvidia/cosmos-3-super"
+PIXAZO = "/cosmos-3-super-text-to-image/v1/cosmos-3-super-text-to-image-request"
+T2I = {"prompt": "A robot."}
+TOLD = "<a path on the server> does not decode."
+
+
+class FailingModel(SteppingModel):
+    """Fails with a sentence about a file."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def generate_media(self, requests, *, progress=None):
+        raise InvalidInputError(f"{self.path} does not decode.")
+
+
+@pytest.fixture
+def failing(serve, tmp_path):
+    with (
+        receiver() as taker,
+        serve(FailingModel(tmp_path / "secret" / "x.mp4"), allow_urls=True, url_hosts=(taker.host,)) as client,
+    ):
+        yield client, taker
+
+
+def ended(client, job_id):
+    end = time.monotonic() + 10
+    while (job := client.get(f"/jobs/{job_id}").json())["state"] != "failed":
+        assert time.monotonic() < end, job
+        time.sleep(0.01)
+    return job
+
+
+def test_a_failed_job_tells_no_path(failing, tmp_path):
+    client, taker = failing
+    hooked = client.post(f"{FAL}/text-to-image", params={"fal_webhook": taker.url()}, json=T2I).json()
+    told = client.post(PIXAZO, headers={"X-Webhook-URL": taker.url()}, json=T2I).json()["request_id"]
+    video = client.post("/v1/videos", json=T2I).json()["id"]
+    job = ended(client, hooked["request_id"])
+    ended(client, told.rpartition("_")[2])
+    shown = {
+        "the job": job["error"],
+        "fal's status": client.get(f"{FAL}/requests/{hooked['request_id']}/status").json()["error"],
+        "Pixazo's status": client.get(f"/v2/requests/status/{told}").json()["error"],
+        **{f"webhook {index}": call.json()["error"] for index, call in enumerate(taker.wait(2))},
+    }
+    while (found := client.get(f"/v1/videos/{video}").json())["status"] != "failed":
+        time.sleep(0.01)
+    shown["the video"] = found["error"]["message"]
+    assert shown == dict.fromkeys(shown, TOLD)
+    asked = ("/v1/infer", "/predict", "/fal/run/nvidia/cosmos-3-super/text-to-image", "/v1/videos/sync")
+    bodies = [client.post(path, json=T2I) for path in asked]
+    assert all(TOLD in body.text and str(tmp_path) not in body.text for body in bodies), [body.text for body in bodies]
