@@ -26,6 +26,7 @@ class ModelChoice:
         reasoner_url: an OpenAI-compatible service that upsamples and judges; None is the checkpoint's own reasoner.
         reasoner_model: name of the model there.
         reasoner_key_env: environment variable that holds the service's key; None sends none.
+        preset: "exact", or what is quicker and changes the answer; see `load_world_model`.
     """
 
     checkpoint: str | None = None
@@ -35,6 +36,7 @@ class ModelChoice:
     reasoner_url: str | None = None
     reasoner_model: str | None = None
     reasoner_key_env: str | None = None
+    preset: str = "exact"
 
     @property
     def name(self) -> str:
@@ -77,6 +79,8 @@ class ModelChoice:
 
         if self.safety != "off":
             options.setdefault("safety", self.safety)
+        if self.preset != "exact":
+            options.setdefault("preset", self.preset)
         if (reasoner := self.reasoner()) is not None:
             options.setdefault("reasoner", reasoner)
         show_log()  # what is loaded, and how much memory it takes

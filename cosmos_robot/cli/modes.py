@@ -76,7 +76,9 @@ def _generate_one(mode: str, settings: Settings, **own: Path | int | list[float]
         **{key: str(value) if isinstance(value, Path) else value for key, value in own.items()},
     }
     sample = parse_sample(raw, place=mode, folder=Path.cwd())
-    model = ModelChoice(settings.checkpoint, settings.device, settings.dtype, safety=settings.safety)
+    model = ModelChoice(
+        settings.checkpoint, settings.device, settings.dtype, safety=settings.safety, preset=settings.preset
+    )
     generate_one(sample, folder, model, overwrite=settings.overwrite)
 
 

@@ -20,6 +20,9 @@ DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.", s
 DtypeOption = Annotated[
     str | None, typer.Option(help="float32 or bfloat16.", show_default="bfloat16 on cuda, float32 on cpu")
 ]
+PresetOption = Annotated[
+    str, typer.Option(help="exact, or quicker and not exact: few-steps, step-cache, fp8, preview; also joined by +.")
+]
 SafetyOption = Annotated[SafetyChoice, typer.Option(help="What looks at prompts and frames.")]
 ReasonerUrlOption = Annotated[
     str | None,
@@ -51,6 +54,7 @@ class Settings:
     checkpoint: CheckpointOption = None
     device: DeviceOption = None
     dtype: DtypeOption = None
+    preset: PresetOption = "exact"
     safety: SafetyOption = "off"
     out: Annotated[Path | None, typer.Option(help="Folder for the answer.", show_default="outputs/<mode>")] = None
     overwrite: OverwriteOption = False
@@ -93,6 +97,7 @@ class MediaSettings:
     checkpoint: CheckpointOption = None
     device: DeviceOption = None
     dtype: DtypeOption = None
+    preset: PresetOption = "exact"
     safety: SafetyOption = "off"
     out: Annotated[Path | None, typer.Option(help="Folder for the answer.", show_default="outputs/<mode>")] = None
     overwrite: OverwriteOption = False

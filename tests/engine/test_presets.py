@@ -173,3 +173,10 @@ class TestPreview:
 def test_exact_steps_through_the_front_door(loaded):
     world_model = loaded("exact", exact=ExactSteps(merged_projections=False))
     assert not world_model.engine.exact.merged_projections
+
+
+def test_commands_name_a_preset(checkpoint_folder):
+    from cosmos_robot.cli.model_choice import ModelChoice
+
+    world_model = ModelChoice(str(checkpoint_folder), "cpu", preset="step-cache").load()
+    assert world_model.engine.preset.reuse == 2
