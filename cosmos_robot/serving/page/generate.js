@@ -27,6 +27,8 @@ export class Generate {
     byId("prompt").addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) byId("ask").requestSubmit();
     });
+    const sampling = document.querySelector("#ask details");
+    sampling.addEventListener("invalid", () => (sampling.open = true), true); // or nobody sees what is wrong
     byId("stop").addEventListener("click", () => this.queue.cancel(this.job));
     for (const world of ["learned", "real"]) {
       byId(`from-${world}`).addEventListener("click", () => this.take(this.play.tables.picture(world)));
@@ -49,16 +51,19 @@ export class Generate {
   choose() {
     const mode = MODES[this.mode];
     if (mode === undefined) return;
+    const fixed = this.facts.native_canvas !== null;
     for (const field of document.querySelectorAll("#ask [data-field]")) {
       const name = field.dataset.field;
-      field.hidden = !mode.fields.includes(name) || (name === "state" && !this.domain?.state);
+      const absent = (name === "state" && !this.domain?.state) || (name === "resolution" && fixed);
+      field.hidden = !mode.fields.includes(name) || absent;
+      for (const input of field.querySelectorAll("input, select, textarea")) input.disabled = field.hidden;
     }
-    const fixed = this.facts.native_canvas !== null;
-    if (fixed) document.querySelector("[data-field=resolution]").hidden = true;
     byId("frames-label").textContent = mode.media === "video" ? "Video" : "Picture";
     byId("frames").accept = mode.media === "video" ? "video/*" : "image/png,image/jpeg,image/webp";
+    byId("prompt").required = mode.words ?? false;
     this.suggest(mode.fields.includes("prompt") ? (this.facts.examples[this.mode] ?? "") : "");
-    byId("action_chunk_size").value = this.domain?.chunk ?? "";
+    const longest = this.facts.longest_chunk ?? Infinity;
+    byId("action_chunk_size").value = this.domain?.chunk ? Math.min(this.domain.chunk, longest) : "";
     byId("fps").placeholder = this.domain?.fps === null ? "needed" : "model's own";
     byId("action_chunk_size").max = this.facts.longest_chunk ?? "";
     if (this.mediaKind !== mode.media) this.take(null, mode.media);

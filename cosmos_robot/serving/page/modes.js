@@ -1,9 +1,9 @@
 // The modes: what each asks for, and the body of a job that asks it.
 
-/** By mode: its name for people, the fields of the form that it has, and what its media are. */
+/** By mode: its name for people, the fields of the form that it has, what its media are, whether it needs words. */
 export const MODES = {
-  text2image: { name: "Image from words", fields: ["prompt", "resolution"] },
-  text2video: { name: "Video from words", fields: ["prompt", "fps", "num_frames", "resolution"] },
+  text2image: { name: "Image from words", fields: ["prompt", "resolution"], words: true },
+  text2video: { name: "Video from words", fields: ["prompt", "fps", "num_frames", "resolution"], words: true },
   image2video: { name: "Video from a picture", fields: ["prompt", "frames", "fps", "num_frames", "resolution"], media: "image" },
   video2video: { name: "A video that goes on", fields: ["prompt", "frames", "fps", "num_frames", "resolution"], media: "video" },
   policy: {
