@@ -31,6 +31,8 @@ from cosmos_robot.types import Actions, ActionSpace
 NO_PROMPT, RANDOM, START = "no prompt", "random targets", "at the start"
 TASKS = 100
 """Rows where no number is asked for."""
+_SHOWN_EVERY = 4
+"""Actions from frame to frame of the report's videos."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,10 @@ class ClosedLoopSuite:
         tasks = [PushTask(row.episode, row.case) for row in rows]
         cases = [_recorded(row, config) for row in rows]
         answers = _first_chunks(world_model, cases, config)
-        played = [play_tasks(_told(world_model, rows, config, n), tasks, chunks) for n in range(config.samples)]
+        played = [
+            play_tasks(_told(world_model, rows, config, sample), tasks, chunks, every=_SHOWN_EVERY)
+            for sample in range(config.samples)
+        ]
         controls = {}
         if config.controls:
             controls[NO_PROMPT] = play_tasks(_told(world_model, rows, config, 0, silent=True), tasks, chunks)

@@ -46,7 +46,7 @@ class TaskOutcome:
         way: float64 `[2]` from where the T's centre was to where it is, table pixels.
         coverage: share of gym-pusht's goal that the T covers at the end, 0 to 1.
         coverage_before: at the start.
-        frames: uint8 `[chunks + 1, 96, 96, 3]`, what was seen at the start and after each chunk.
+        frames: uint8 `[n + 1, 96, 96, 3]`, what was seen at the start and then every so many actions.
     """
 
     task: PushTask
@@ -128,8 +128,17 @@ def policy_score(choose: Choice, tasks: Sequence[PushTask], *, chunks: int, batc
     )
 
 
-def play_tasks(choose: Choice, tasks: Sequence[PushTask], chunks: int) -> list[TaskOutcome]:
-    """Play tasks side by side in gym-pusht, looking anew before each chunk of 16 actions."""
+def play_tasks(
+    choose: Choice, tasks: Sequence[PushTask], chunks: int, *, every: int | None = None
+) -> list[TaskOutcome]:
+    """Play tasks side by side in gym-pusht, looking anew before each chunk of 16 actions.
+
+    Args:
+        choose: the policy.
+        tasks: what is played.
+        chunks: of each.
+        every: actions from frame to frame that is kept; None keeps what is looked at.
+    """
     envs = [open_simulator() for _ in tasks]
     seen, poses = [], []
     for env, task in zip(envs, tasks, strict=True):
@@ -140,8 +149,8 @@ def play_tasks(choose: Choice, tasks: Sequence[PushTask], chunks: int) -> list[T
     prompts = [push_prompt(task.direction) for task in tasks]
     for chunk in range(chunks):
         for i, actions in enumerate(choose([frames[-1] for frames in seen], prompts, chunk)):
-            pixels, infos[i] = _step_through(envs[i], actions)
-            seen[i].append(pixels)
+            frames, infos[i] = _step_through(envs[i], actions, every or len(actions))
+            seen[i] += frames
     for env in envs:
         env.close()
     return [
@@ -183,12 +192,13 @@ def _ask(
     return [answer.actions for answer in answers]
 
 
-def _step_through(env: Any, actions: NDArray[np.float32]) -> tuple[Frames, dict[str, Any]]:
-    """Take all actions and give what is seen after the last; drawing is most of a step, so it is done but once."""
-    shown = env.obs_type
-    env.obs_type = "state"
-    for action in actions[:-1]:
-        env.step(np.clip(action, 0, 512).astype(np.float64))
-    env.obs_type = shown
-    observation, _, _, _, info = env.step(np.clip(actions[-1], 0, 512).astype(np.float64))
-    return observation["pixels"], info
+def _step_through(env: Any, actions: NDArray[np.float32], every: int) -> tuple[list[Frames], dict[str, Any]]:
+    """Take all actions and give what is seen every so many, and at the end; drawing is most of a step."""
+    shown, frames = env.obs_type, []
+    for number, action in enumerate(actions, start=1):
+        drawn = number % every == 0 or number == len(actions)
+        env.obs_type = shown if drawn else "state"
+        observation, _, _, _, info = env.step(np.clip(action, 0, 512).astype(np.float64))
+        if drawn:
+            frames.append(observation["pixels"])
+    return frames, info

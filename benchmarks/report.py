@@ -58,9 +58,11 @@ def render(runs: Sequence[RunFigures], lines: Sequence[Line]) -> str:
     jinja2 = needed("jinja2")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(PAGE.read_text(encoding="utf-8"))
+    shown_runs = [_run(run) for run in runs]
     text: str = template.render(
         title=f"{runs[0].head['suite']}, {runs[0].domain.name}",
-        runs=[_run(run) for run in runs],
+        runs=shown_runs,
+        compared=any(video.compared for run in shown_runs for video in run["videos"]),
         columns=[run.name for run in runs],
         differences=[f"{run.name} minus {runs[0].name}" for run in runs[1:]],
         groups=_groups(lines),
@@ -110,6 +112,6 @@ def _cell(found: Any, *, sign: bool = False, up: bool | None = None) -> dict[str
         "value": f"{found.value:+.4g}" if sign else f"{found.value:.4g}",
         "interval": interval,
         "whole": shown(found, sign=sign),
-        "n": f"n = {found.n} of {found.episodes}",
+        "n": f"{found.n} rows of {found.episodes} episodes",
         "judged": judged,
     }

@@ -26,6 +26,7 @@ STYLE: dict[Any, Any] = {
 }
 
 _MOST_POINTS = 3000
+_FEW_POINTS = 200
 
 
 def curves_svg(runs: Sequence[RunFigures], metric: str) -> str:
@@ -55,7 +56,15 @@ def scatter_svg(scatter: Scatter, colour: str = RUN_COLOURS[0]) -> str:
     points = scatter.points
     if len(points) > _MOST_POINTS:  # what is seen does not change, and the page stays small
         points = points[np.random.default_rng(0).choice(len(points), _MOST_POINTS, replace=False)]
-    axes.scatter(points[:, 0], points[:, 1], s=14, alpha=0.5, color=colour, linewidths=0, rasterized=len(points) > 400)
+    axes.scatter(
+        points[:, 0],
+        points[:, 1],
+        s=14 if len(points) > _FEW_POINTS else 26,
+        alpha=0.5,
+        color=colour,
+        linewidths=0,
+        rasterized=len(points) > 400,
+    )
     if scatter.diagonal:
         low, high = float(points.min()), float(points.max())
         axes.plot([low, high], [low, high], color=CONTROL_COLOURS[0], linewidth=1)

@@ -71,7 +71,7 @@ def facts(run: RunFigures) -> list[tuple[str, str]]:
     told = [
         ("suite", head["suite"]),
         ("checkpoint", f"{head['checkpoint'] or 'embedded'} ({head['checkpoint_digest']})"),
-        ("episodes", f"{head['episodes']} ({head['episodes_digest']})"),
+        *([("episodes", f"{head['episodes']} ({head['episodes_digest']})")] if head["episodes"] else []),
         ("domain", head["domain"]),
         ("rows", f"{len(run.rows)} of {run.planned}, {len(run.failed)} failed"),
         ("seconds a row", f"{sum(r['seconds'] for r in run.rows) / max(1, len(run.rows)):.3g}"),

@@ -23,17 +23,19 @@ _FPS = 5.0
 
 @dataclass(frozen=True)
 class ShownVideo:
-    """A video of three pictures side by side: what happened, what was imagined, and where they differ.
+    """A video of a row.
 
     Attributes:
         title: which row, and its figure.
         video: data URI of an mp4.
         poster: data URI of its middle frame.
+        compared: whether it is three pictures side by side: what happened, what was imagined, and where they differ.
     """
 
     title: str
     video: str
     poster: str
+    compared: bool
 
 
 def shown_videos(run: RunFigures) -> tuple[list[ShownVideo], str | None]:
@@ -54,7 +56,8 @@ def shown_videos(run: RunFigures) -> tuple[list[ShownVideo], str | None]:
             return [], "this suite makes no frames."
         frames = large(kept["shown"]) if "shown" in kept else side_by_side(kept["true"], kept["imagined"])
         title = f"{name}: {ranking.metric} {value:.4g}, episode {row['episode']}, from frame {row['start']}"
-        found.append(_shown(title, frames))
+        title += f", {row['case']}" if row["case"] else ""
+        found.append(_shown(title, frames, compared="shown" not in kept))
     return found, None
 
 
@@ -79,14 +82,14 @@ def _even(frames: Frames) -> Frames:
     return cut
 
 
-def _shown(title: str, frames: Frames) -> ShownVideo:
+def _shown(title: str, frames: Frames, *, compared: bool) -> ShownVideo:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
         write_video(path, frames, _FPS)
         video = path.read_bytes()
     picture = io.BytesIO()
     Image.fromarray(frames[len(frames) // 2]).save(picture, "jpeg", quality=80)
-    return ShownVideo(title, _uri("video/mp4", video), _uri("image/jpeg", picture.getvalue()))
+    return ShownVideo(title, _uri("video/mp4", video), _uri("image/jpeg", picture.getvalue()), compared)
 
 
 def _uri(kind: str, data: bytes | Sequence[int]) -> str:

@@ -56,10 +56,14 @@ def run_of(shard):
     return make
 
 
+@cache
+def _compared(folder):
+    return {(line.metric, line.variant): line for line in compare([read_figures(folder / name) for name in NAMES])}
+
+
 def _lines(folder):
     return {
-        (line.metric, line.variant): [estimate and estimate.value for estimate in line.estimates]
-        for line in compare([read_figures(folder / name) for name in NAMES])
+        key: [estimate and estimate.value for estimate in line.estimates] for key, line in _compared(folder).items()
     }
 
 
@@ -78,6 +82,9 @@ def test_videos_are_ranked_as_is_known(run_of, mode):
     assert good == pytest.approx(0.0, abs=1e-6)
     assert good < still < noise
     assert lines["fvd", COPY][0] == lines["fvd", COPY][2]
+    apart = _compared(run_of(mode))["fvd", "model"].differences
+    assert [each.value for each in apart] == pytest.approx([still - good, noise - good])
+    assert all(0 < each.low < each.high for each in apart)
     assert ((BLOCK, NO_PROMPT) in lines) == (mode == "image2video")
     if mode == "image2video":
         assert lines[BLOCK, NO_PROMPT] == [0.0, 0.0, 0.0]

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -56,6 +57,7 @@ def forward(runs):
     return runs
 
 
+@cache
 def _lines(folder, suite):
     figures = [read_figures(folder / suite / name) for name in MODELS]
     return {(line.metric, line.variant): line for line in compare(figures)}
@@ -130,6 +132,11 @@ def test_differences_are_of_the_same_rows(runs):
     good, still, noise = _values(line)
     assert [d.value for d in line.differences] == pytest.approx([still - good, noise - good])
     assert all(0 < d.low <= d.value <= d.high for d in line.differences)
+    fit = _lines(runs, "inverse-dynamics")["R², target_x", "model"]
+    good, still, noise = _values(fit)
+    assert [d.value for d in fit.differences] == pytest.approx([still - good, noise - good])
+    assert all(d.low <= d.value <= d.high < 0 for d in fit.differences)
+    assert [(d.n, d.episodes) for d in fit.differences] == [(6, 3), (6, 3)]
     alone = compare([read_figures(runs / "policy" / "random")])
     assert alone[0].differences == ()
 
