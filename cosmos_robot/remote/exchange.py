@@ -23,6 +23,7 @@ class Call:
         body: JSON, or None.
         patience: seconds of silence that are expected of the service; None takes the sender's own.
         follow: whether redirects are followed; only where no key is sent.
+        once: whether it is not worth a second attempt.
     """
 
     method: str
@@ -32,6 +33,7 @@ class Call:
     body: bytes | None = field(default=None, repr=False)
     patience: float | None = None
     follow: bool = False
+    once: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Interrupted(Exception):  # noqa: N818  (no error: the caller's wish, or th
 type Step = Call | Pause | Told
 
 type Exchange[Result] = Generator[Step, Reply | None, Result]
-"""Between a service's core and the retries: every call gets a reply."""
+"""Between a service's core and the retries: every call gets a reply, or a `ServiceError` is thrown in at its place."""
 
 type Sending[Result] = Generator[Step, Reply | Broken | None, Result]
 """Between the retries and the sender: a call may break."""

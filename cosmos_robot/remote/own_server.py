@@ -4,13 +4,14 @@ A job is put under an id that is made here, so that it may be sent again when no
 answer is waited for on as many connections as it takes: the server may be started again meanwhile.
 """
 
+import contextlib
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import groupby
 from typing import Any, Self
 
-from cosmos_robot.errors import AnswerError
+from cosmos_robot.errors import AnswerError, ServiceError
 from cosmos_robot.interface.generation import Generation
 from cosmos_robot.interface.media_request import MediaRequest
 from cosmos_robot.interface.model_space import encoded_actions, encoded_state
@@ -36,7 +37,7 @@ from cosmos_robot.types import Frames, Rollout
 
 _FIRST_WAIT, _LONGEST_WAIT, _SLACK = 1.0, 10.0, 30.0
 """Seconds that the server is to hold a question for the answer, and more that its reply may take."""
-_OK = 200
+_OK, _NOT_FOUND = 200, 404
 _MOST_REQUESTS, _MOST_CHARACTERS = 64, 60_000_000
 """Of one job, half of what the server takes by default."""
 _ELSEWHERE = ("frames", "mode", "domain", "actions", "state", "action_space", "notes", "upsampled_prompt")
@@ -116,7 +117,8 @@ class OwnServer(Service):
         except Interrupted:
             yield access.call("DELETE", place)
             raise
-        yield from ask(access.call("DELETE", f"{place}/answer"))
+        with contextlib.suppress(ServiceError):  # the answer is there; the server forgets it by itself in the end
+            yield from ask(replace(access.call("DELETE", f"{place}/answer"), once=True))
         items = value_of(found, "items", service)
         if not isinstance(items, list) or len(items) != len(rows) or not all(isinstance(row, dict) for row in items):
             raise AnswerError(f"{service} gave answers that are not one for each of {len(rows)} requests.")
@@ -127,6 +129,8 @@ class OwnServer(Service):
         for wait in poll_waits(_FIRST_WAIT, _LONGEST_WAIT):
             waiting = self.access.get(f"{place}/answer?wait={wait:.3g}", patience=wait + _SLACK)
             reply = yield from ask(waiting)
+            if reply.status == _NOT_FOUND:
+                raise ServiceError(f"{self.access.name} knows nothing of this job any more; ask again.")
             found = require_json(reply, self.access.name)
             if reply.status == _OK:
                 return found

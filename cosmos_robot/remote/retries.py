@@ -48,7 +48,7 @@ class Retries:
             draw: from 0 to 1, at random: waits of many clients must not fall together.
         """
         named = retry_after(outcome) if isinstance(outcome, Reply) else None
-        if attempt >= self.count or not _may_repeat(call, outcome, named):
+        if attempt >= self.count or call.once or not _may_repeat(call, outcome, named):
             return None
         grown: float = min(self.longest_wait, self.first_wait * 2**attempt) * (1 + draw) / 2
         return grown if named is None else named + draw * min(1.0, self.first_wait)
@@ -84,12 +84,16 @@ def retrying[Result](
     try:
         step = next(exchange)
         while True:
-            reply: Reply | None = None
-            if isinstance(step, Call):
-                reply = yield from _settled(step, retries, service, draw)
-            else:
+            if not isinstance(step, Call):
                 yield step
-            step = exchange.send(reply)
+                step = exchange.send(None)
+                continue
+            try:
+                reply = yield from _settled(step, retries, service, draw)
+            except ServiceError as error:
+                step = exchange.throw(error)
+            else:
+                step = exchange.send(reply)
     except StopIteration as ended:
         result: Result = ended.value
         return result

@@ -121,7 +121,7 @@ def test_a_key_is_not_shown():
 
 
 def test_what_is_for_checkpoints_alone_and_what_for_services():
-    with pytest.raises(InvalidInputError, match="device, dtype and reasoner"):
+    with pytest.raises(InvalidInputError, match="are for checkpoints on this machine"):
         load_world_model("http://localhost:1", device="cpu")
     with pytest.raises(InvalidInputError, match="api_key"):
         load_world_model("some/folder", api_key="x")

@@ -147,6 +147,15 @@ def test_other_interfaces_are_equal_up_to_their_codec(service, url, local, still
     np.testing.assert_array_equal(found.frames, plain)
 
 
+@pytest.mark.parametrize("service", ["fal", "pixazo"])
+def test_images_of_the_queues_are_equal(service, url, local):
+    equal(
+        cr.load_world_model(at(service, url)).text2image("a cup", seed=5),
+        local.text2image("a cup", seed=5),
+        but=("notes",),
+    )
+
+
 @pytest.mark.slow
 def test_an_environment_imagines_the_same(url, local, still, rows):
     """Also as one of a batch."""

@@ -105,6 +105,19 @@ def test_a_job_under_our_own_id_is_submitted_again_and_done_once(fault, open_at,
     assert len(model.batches) == 1
 
 
+@pytest.mark.parametrize("fault", [CUT, Status(500)], ids=str)
+def test_an_answer_that_is_there_is_not_lost_with_the_thanks(fault, open_at, faulty):
+    faulty.misbehave(fault, on="DELETE")
+    assert draw(open_at("http")).seed == 7
+    assert faulty.methods().count("DELETE") == 1
+
+
+def test_a_server_that_forgot_the_job(open_at, faulty):
+    faulty.misbehave(Status(404), on="GET")
+    with pytest.raises(ServiceError, match="knows nothing of this job any more"):
+        draw(open_at("http"))
+
+
 def test_it_is_given_up_in_the_end(open_at, faulty):
     faulty.misbehave(*[Status(503, b"<html>down</html>")] * 9)
     with pytest.raises(ServiceError, match=r"server at http://.* failed \(503\): <html>down</html>"):

@@ -1,5 +1,6 @@
 """When a call is sent again, and when never: decided without a network."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -107,6 +108,26 @@ def test_a_broken_call_that_may_have_arrived_says_so():
         drive(POST, Broken("broke", arrived=True))
     with pytest.raises(ServiceError, match=r"it never was\.$"):
         drive(GET, *[Broken("never was", arrived=False)] * 4)
+
+
+def test_what_is_not_worth_a_second_attempt():
+    once = Call("DELETE", "http://x", repeatable=True, once=True)
+    assert RETRIES.wait(0, once, reply(503), draw=0.5) is None
+
+
+def test_an_exchange_may_go_on_where_a_call_broke():
+    def exchange():
+        with suppress(ServiceError):
+            yield from ask(POST)
+        found = yield from ask(GET)
+        return found.status
+
+    sending = retrying(exchange(), RETRIES, service="it", draw=lambda: 1.0)
+    assert next(sending) == POST
+    assert sending.send(Broken("broke", arrived=True)) == GET
+    with pytest.raises(StopIteration) as ended:
+        sending.send(reply(200))
+    assert ended.value.value == 200
 
 
 @pytest.mark.parametrize("where", [0, 1])
