@@ -1,6 +1,7 @@
 """`bench golden` and `bench policy`, from the command line."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,6 +31,8 @@ def test_golden_samples_are_held_against_what_was_written(cosmos_robot, world_mo
     result = cosmos_robot("bench", "golden", strict, "--checkpoint", "nim://here")
     assert result.exit_code == 1
     assert result.output.count("not reached") == 2
+    told = json.loads(Path("outputs/bench/golden/gates.json").read_text())["gates"]
+    assert [(gate["name"], gate["passed"]) for gate in told] == [("high", False), ("strict", False)]
 
 
 def test_samples_without_a_gate(cosmos_robot, world_model, samples_file):
@@ -56,3 +59,26 @@ def test_a_run_from_the_command_line(cosmos_robot, world_model, tmp_path, monkey
     assert "samples" in again.stderr
     wrong = cosmos_robot("bench", "policy", "--episodes", "nowhere", "--domain", "pusht")
     assert wrong.exit_code == 2
+
+
+@pytest.mark.slow
+def test_golden_gates_of_the_embedded_model(cosmos_robot, tmp_path, monkeypatch):
+    """Held-out Push-T in the field's own samples; what is imagined and what is read reach the published bounds."""
+    pytest.importorskip("gym_pusht")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    result = cosmos_robot("bench", "golden", "--out", "golden")
+    assert result.exit_code in (0, 1), result.output
+    told = json.loads((tmp_path / "golden" / "gates.json").read_text())
+    assert told["failed"] == []
+    by_mode = {}
+    for gate in told["gates"]:
+        by_mode.setdefault(gate["name"].rpartition("_")[0], []).append(gate)
+    assert {mode: len(gates) for mode, gates in by_mode.items()} == {
+        "forward_dynamics": 4,
+        "inverse_dynamics": 4,
+        "policy": 4,
+    }
+    assert all(gate["passed"] for mode in ("forward_dynamics", "inverse_dynamics") for gate in by_mode[mode])
+    assert (result.exit_code == 0) == all(gate["passed"] for gate in told["gates"])
+    wanted = {gate["figure"]: gate["wanted"] for gate in told["gates"]}
+    assert wanted == {"golden_psnr_min": 14.0, "golden_mse_max": 0.05}
