@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from cosmos_robot.benchmarks.agreement_config import AgreementConfig
+from cosmos_robot.benchmarks.pusht_world import imagined_pusht
 from cosmos_robot.benchmarks.run_plan import PlannedRow
 from cosmos_robot.envs.pusht_block import find_block
 from cosmos_robot.envs.pusht_state import agent_position
-from cosmos_robot.envs.registration import PUSHT_STARTS
-from cosmos_robot.envs.world_model_vector_env import WorldModelVectorEnv
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.training.pusht_recording import open_simulator
 from cosmos_robot.types import Frames
@@ -50,14 +49,8 @@ def play_imagined(
 ) -> list[float]:
     """Play the policies of rows in a learned world, all in one batch, and give the coverage of the last pixels."""
     policies = [config.runner(row.case, row.episode) for row in rows]
-    envs = WorldModelVectorEnv(
-        len(rows),
-        world_model=world_model,
-        domain="pusht",
-        starts=PUSHT_STARTS,
-        action_chunk_size=config.action_chunk_size,
-        num_steps=num_steps,
-    )
+    size = config.action_chunk_size
+    envs = imagined_pusht(world_model, len(rows), action_chunk_size=size, num_steps=num_steps)
     with closing(envs):
         observed, _ = envs.reset(seed=[row.seed for row in rows], options={"episode": [row.episode for row in rows]})
         for _ in range(config.chunks):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmos_robot.benchmarks.plot_style import STYLE
 from cosmos_robot.benchmarks.pusher_position import NOT_FOUND_ERROR
 from cosmos_robot.types import FloatArray, Frames
 
@@ -13,14 +14,6 @@ _LEARNED = "#2f5fd0"
 _BASELINE = "#8a8f98"
 _READ = "#e05020"
 _TRUE = "#20242c"
-_STYLE: dict[Any, Any] = {
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "font.size": 11,
-    "grid.alpha": 0.25,
-    "legend.frameon": False,
-}
 
 
 def plot_errors(
@@ -45,7 +38,7 @@ def plot_errors(
     from matplotlib.figure import Figure
 
     steps = np.arange(1, len(psnr) + 1)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 6), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True)
         above.plot(steps, psnr, color=_LEARNED, linewidth=2, label="learned model")
@@ -85,7 +78,7 @@ def plot_actions(path: Path, *, frame: Frames, true: FloatArray, read: FloatArra
     from matplotlib.figure import Figure
 
     steps = np.arange(1, len(true) + 1)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(12, 5), layout="constrained")
         grid = figure.add_gridspec(2, 2, width_ratios=(1.5, 1.0))
         for row, name in enumerate(("target x, px", "target y, px")):

@@ -17,14 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmos_robot.benchmarks.pusht_world import imagined_pusht
 from cosmos_robot.benchmarks.row_file import RowFile
 from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.envs.inverse_dynamics_trust import Clip, InverseDynamicsScore, TrustCalibration, calibrate
 from cosmos_robot.envs.protocols import Trust, TrustScore
 from cosmos_robot.envs.pusht_block import find_block
 from cosmos_robot.envs.pusht_state import TABLE_SIZE, agent_position
-from cosmos_robot.envs.registration import PUSHT_STARTS
-from cosmos_robot.envs.world_model_vector_env import WorldModelVectorEnv
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.training.pusht_recording import HELD_OUT_SEED, PushTRecording, open_simulator, record_episode
@@ -157,16 +156,10 @@ def imagine(
     num_steps: int | None = None,
 ) -> list[Row]:
     """Imagine recorded episodes side by side and compare the end of each chunk with what happened."""
-    envs = WorldModelVectorEnv(
-        len(real),
-        world_model=world_model,
-        domain="pusht",
-        starts=PUSHT_STARTS,
-        action_chunk_size=config.action_chunk_size,
-        num_steps=num_steps,
-        trust=Trust(score, float(np.finfo(np.float64).max)),  # scored at every step, never stopped
-    )
-    size, rows = config.action_chunk_size, []
+    trust = Trust(score, float(np.finfo(np.float64).max))  # scored at every step, never stopped
+    size = config.action_chunk_size
+    envs = imagined_pusht(world_model, len(real), action_chunk_size=size, num_steps=num_steps, trust=trust)
+    rows = []
     with closing(envs):
         seeds = [episode.seed for episode in real]
         envs.reset(seed=seeds, options={"episode": seeds})

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from cosmos_robot.benchmarks.needed_packages import needed
+from cosmos_robot.benchmarks.plot_style import CONTROL_COLOURS, RUN_COLOURS, STYLE
 from cosmos_robot.benchmarks.published_results import Results
-from cosmos_robot.benchmarks.report_plots import CONTROL_COLOURS, RUN_COLOURS, STYLE
 from cosmos_robot.benchmarks.suite import MODEL
 
 _SHARES = (

@@ -8,18 +8,11 @@ from typing import Any
 import numpy as np
 
 from cosmos_robot.benchmarks.needed_packages import needed
+from cosmos_robot.benchmarks.plot_style import CONTROL_COLOURS, RUN_COLOURS, STYLE
 from cosmos_robot.benchmarks.report_figures import RunFigures, curve
 from cosmos_robot.benchmarks.suite import MODEL, Scatter, Series
 
-RUN_COLOURS = ("#2f5fd0", "#c2571a", "#2b8a5f", "#8d4bb8", "#b0305c", "#6b7a12")
-CONTROL_COLOURS = ("#8a8f98", "#b9a27c", "#9db7a8")
-STYLE: dict[Any, Any] = {
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "font.size": 11,
-    "grid.alpha": 0.25,
-    "legend.frameon": False,
+_STYLE = STYLE | {
     "svg.fonttype": "none",  # text stays text: small files, and the page's own font
     "svg.hashsalt": "cosmos_robot",  # the same figures give the same file
     "font.family": "sans-serif",
@@ -102,14 +95,14 @@ def _cycle(colours: Sequence[str], count: int) -> list[str]:
 
 def _axes(width: float, height: float) -> tuple[Any, Any]:
     mpl, figures = needed("matplotlib"), needed("matplotlib.figure")
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(_STYLE):
         figure = figures.Figure(figsize=(width, height), layout="constrained")
         return figure, figure.subplots()
 
 
 def _svg(figure: Any) -> str:
     mpl, text = needed("matplotlib"), io.StringIO()
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(_STYLE):
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None}, dpi=150)
     found = text.getvalue()
     drawn = found[found.index("<svg") :]

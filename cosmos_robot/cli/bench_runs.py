@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from cosmos_robot.cli.bench_simulator import prepare_simulator
+from cosmos_robot.cli.progress import open_bars
 from cosmos_robot.cli.settings import CheckpointOption, DeviceOption, DtypeOption, with_settings
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def execute_runs(runs: "list[tuple[RunConfig, Path]]", who: Who) -> None:
 
     failed = 0
     for config, folder in runs:
-        with _progress() as bars:
+        with open_bars() as bars:
             show = _shown_on(bars, config.suite)
             rows = execute(
                 config,
@@ -228,16 +228,3 @@ def _shown_on(bars: Progress, suite: str) -> "Report":
         bars.update(task, description=f"{suite}, {failures} failed" if failures else suite, completed=done, total=total)
 
     return show
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )

@@ -14,6 +14,21 @@ from rich.progress import (
 )
 
 
+def open_bars(*, transient: bool = False) -> Progress:
+    """Bars on standard error, which are not drawn where that is not a terminal; transient ones go when they end."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=transient,
+        disable=not console.is_terminal,
+    )
+
+
 class ProgressBars:
     """Two bars within a `with` block; nothing is drawn where standard error is not a terminal.
 
@@ -23,17 +38,7 @@ class ProgressBars:
     """
 
     def __init__(self, samples: int, noun: str = "samples") -> None:
-        console = Console(stderr=True)
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self._bars = open_bars(transient=True)
         self._samples = self._bars.add_task(noun, total=samples, visible=samples > 1)
         self._steps = self._bars.add_task("loading the checkpoint", total=None)
 
