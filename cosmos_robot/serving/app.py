@@ -3,12 +3,11 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import cache
 
 from fastapi import APIRouter, FastAPI
-from fastapi.openapi.utils import get_openapi
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,7 +27,9 @@ from cosmos_robot.serving import (
     play,
     videos,
 )
+from cosmos_robot.serving.api_description import describe
 from cosmos_robot.serving.interface_style import OWN_STYLE, InterfaceStyle, style_of
+from cosmos_robot.serving.json_body import refusal
 from cosmos_robot.serving.local_paths import LocalPaths
 from cosmos_robot.serving.middleware import Gate
 from cosmos_robot.serving.problems import TABLE, Kind, Problem, RequestError, problem_of
@@ -99,7 +100,8 @@ def create_app(settings: ServerSettings, world_model: WorldModel | None = None) 
     app.add_middleware(Gate, settings=settings, styles=styles, paths=paths, metrics=service.metrics)
     _show_problems(app, styles, paths)
     bodies = [model for _, _, models in INTERFACES for model in models]
-    app.openapi = lambda: _openapi(app, bodies)  # type: ignore[method-assign]
+    described = cache(lambda: describe(app, styles, bodies))
+    app.openapi = described  # type: ignore[method-assign]
     return app
 
 
@@ -108,27 +110,22 @@ def _show_problems(app: FastAPI, styles: Sequence[InterfaceStyle], paths: LocalP
     raised = [kind for kind, _ in TABLE if issubclass(kind, Exception)]
 
     async def show(request: Request, error: Exception) -> Response:
-        problem = _http_problem(error) if isinstance(error, HTTPException) else problem_of(error)
+        problem = _framework_problem(error) or problem_of(error)
         if problem.kind.status >= 500 and isinstance(error, tuple(raised)):  # jobs and bugs are logged elsewhere
             _LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return style_of(request.url.path, styles).response(problem, paths)
+        response = style_of(request.url.path, styles).response(problem, paths)
+        if isinstance(error, HTTPException):
+            response.headers.update(error.headers or {})  # which methods a path has, for instance
+        return response
 
-    for kind in (HTTPException, RequestError, *raised, Exception):
+    for kind in (HTTPException, RequestValidationError, RequestError, *raised, Exception):
         app.add_exception_handler(kind, show)
 
 
-def _http_problem(error: HTTPException) -> Problem:
-    """What the framework itself refuses: a path or a method that is not there."""
-    kind = _HTTP_KINDS.get(error.status_code, Kind.MALFORMED)
-    return Problem(kind, f"{error.detail}.")
-
-
-def _openapi(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
-    """The description of all interfaces, with the models of the bodies that are read by hand."""
-    if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        pairs = [(model, "validation") for model in bodies]
-        _, found = models_json_schema(pairs, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
-        schema.setdefault("components", {}).setdefault("schemas", {}).update(found.get("$defs", {}))
-        app.openapi_schema = schema
-    return app.openapi_schema
+def _framework_problem(error: Exception) -> Problem | None:
+    """What the framework itself refuses: a path or a method that is not there, a parameter beside the body."""
+    if isinstance(error, RequestValidationError):
+        return refusal([{**row, "loc": row["loc"][1:]} for row in error.errors()]).problem
+    if isinstance(error, HTTPException):
+        return Problem(_HTTP_KINDS.get(error.status_code, Kind.MALFORMED), f"{error.detail}.")
+    return None

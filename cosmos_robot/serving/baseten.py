@@ -4,6 +4,7 @@ import base64
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -22,11 +23,19 @@ from cosmos_robot.serving.service import Service
 BODIES = (BasetenRequest,)
 
 
+class BasetenError(BaseModel):
+    """The body of an error: a sentence."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    error: str
+
+
 def _error_body(problem: Problem, _status: int) -> dict[str, Any]:
     return {"error": problem.message}
 
 
-STYLE = InterfaceStyle(name="baseten", prefixes=("/predict", "/environments/"), body=_error_body)
+STYLE = InterfaceStyle(name="baseten", prefixes=("/predict", "/environments/"), body=_error_body, error=BasetenError)
 
 
 def router(service: Service) -> APIRouter:

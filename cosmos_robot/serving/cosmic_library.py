@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 
 from cosmos_robot.serving.answer_address import base_url
+from cosmos_robot.serving.api_description import query_parameters
 from cosmos_robot.serving.cosmic_bucket import PATH, Bucket
 from cosmos_robot.serving.cosmic_media import ADDRESS, QUERIES, MediaLibrary
 from cosmos_robot.serving.json_body import check, parse_json
@@ -40,7 +41,7 @@ def add_library(routes: APIRouter, service: Service, library: MediaLibrary) -> N
             raise RequestError(Kind.NOT_FOUND, "there is no such file.")
         return FileResponse(library.path(record), media_type=record.type)
 
-    @routes.get(_MEDIA)
+    @routes.get(_MEDIA, openapi_extra=query_parameters(Page))
     async def found(request: Request, bucket: Bucket) -> dict[str, Any]:
         """List a bucket's media, the newest first."""
         page = check(Page, dict(request.query_params), strict=False)

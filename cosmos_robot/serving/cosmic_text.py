@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from cosmos_robot.interface.reason import ReasonChunk, Reasoning, ReasonRequest
 from cosmos_robot.serving.answer_address import base_url
+from cosmos_robot.serving.api_description import EVENT_STREAM
 from cosmos_robot.serving.chat_desk import Event
 from cosmos_robot.serving.chat_stream import ChatStream, event_line, first_event, refusal
 from cosmos_robot.serving.cosmic_bucket import PATH, Bucket
@@ -39,7 +40,7 @@ def add_text(routes: APIRouter, service: Service, reader: CosmicReader, model: s
             service.safety.check_prompt(message.text)
         return asked
 
-    @routes.post(PATH + "/ai/text", openapi_extra=json_schema(CosmicText))
+    @routes.post(PATH + "/ai/text", openapi_extra=json_schema(CosmicText), responses=EVENT_STREAM)
     async def text(request: Request, bucket: Bucket, body: Annotated[CosmicText, Depends(read)]) -> Response:
         """Answer a prompt or a chat, about an image or a video where one is named."""
         chat = service.chats.open(await run_in_threadpool(question, body, base_url(service.settings, request)))

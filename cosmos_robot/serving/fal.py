@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -15,8 +16,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from cosmos_robot.serving.answer import Answer, AnsweredItem
 from cosmos_robot.serving.answer_address import base_url, media_address, media_type
 from cosmos_robot.serving.answer_headers import answer_headers
+from cosmos_robot.serving.api_description import EVENT_STREAM, accepted
 from cosmos_robot.serving.fal_request import FalImageToVideo, FalReader, FalTextToImage
-from cosmos_robot.serving.interface_style import InterfaceStyle
+from cosmos_robot.serving.interface_style import FieldRow, InterfaceStyle, field_rows
 from cosmos_robot.serving.job import Job, JobState
 from cosmos_robot.serving.job_watch import next_change
 from cosmos_robot.serving.json_body import body_reader, json_schema
@@ -36,10 +38,17 @@ ENDPOINTS: tuple[tuple[str, type[FalImageToVideo | FalTextToImage]], ...] = (
 )
 
 
+class FalError(BaseModel):
+    """The body of an error: a sentence or the fields that are wrong, and the kind of problem."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    detail: str | list[FieldRow]
+    error_type: str
+
+
 def _error_body(problem: Problem, status: int) -> dict[str, Any]:
-    rows = [
-        {"loc": ["body", *finding.field], "msg": finding.message, "type": finding.type} for finding in problem.findings
-    ]
+    rows = field_rows(problem)
     if not rows and status == 422:
         rows = [{"loc": ["body"], "msg": problem.message, "type": problem.kind.label}]
     return {"detail": rows or problem.message, "error_type": problem.kind.label}
@@ -49,9 +58,16 @@ STYLE = InterfaceStyle(
     name="fal",
     prefixes=("/fal/",),
     body=_error_body,
+    error=FalError,
     statuses={Kind.MALFORMED: 422, Kind.MEDIA_TYPE: 422, Kind.CANCELLED: 400},
     headers=lambda problem: {"x-fal-error-type": problem.kind.label},
 )
+
+_NOT_CANCELLED: dict[int | str, dict[str, Any]] = {
+    status: {"description": word, "content": {"application/json": {"schema": {}}}}
+    for status, word in ((400, "ALREADY_COMPLETED"), (404, "NOT_FOUND"))
+}
+"""What cancelling answers where there is nothing to cancel: a status as all its answers have, no error body."""
 
 
 def router(service: Service) -> APIRouter:
@@ -102,14 +118,14 @@ def _add_requests(routes: APIRouter, service: Service) -> None:
             raise RequestError(Kind.NOT_FOUND, "there is no such request.")
         return job
 
-    @routes.get(REQUESTS + "/status")
+    @routes.get(REQUESTS + "/status", responses=accepted("where it stands; it has not ended"))
     async def status(request: Request, request_id: str, logs: str = "0") -> JSONResponse:
         """Say where a request stands: 202 until it has ended."""
         job = await find(request_id)
         shown = await _status(service, request, job, logs=logs.lower() in ("1", "true"))
         return JSONResponse(shown, status_code=200 if job.state.final else 202)
 
-    @routes.get(REQUESTS + "/status/stream")
+    @routes.get(REQUESTS + "/status/stream", response_class=StreamingResponse, responses=EVENT_STREAM)
     async def stream(request: Request, request_id: str, logs: str = "0") -> StreamingResponse:
         """Say where a request stands, whenever that changes, until it has ended."""
         job = await find(request_id)
@@ -124,7 +140,7 @@ def _add_requests(routes: APIRouter, service: Service) -> None:
             raise RequestError(Kind.IN_PROGRESS, "this request is still in progress.")
         return await _result(service, request, job, await service.result(job))
 
-    @routes.put(REQUESTS + "/cancel")
+    @routes.put(REQUESTS + "/cancel", status_code=202, responses=_NOT_CANCELLED)
     async def cancel(request_id: str) -> Response:
         """Cancel a request: at once where it waits, at its next denoising step where it runs."""
         try:

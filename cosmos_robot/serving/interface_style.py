@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse
 
 from cosmos_robot.serving.local_paths import LocalPaths
@@ -20,6 +21,7 @@ class InterfaceStyle:
         name: of the interface.
         prefixes: beginnings of its paths; the longest one that fits decides.
         body: makes an error body of a problem and its status.
+        error: model of that body, for the description of the interface.
         statuses: where they differ from the usual ones.
         headers: further headers of an error.
     """
@@ -27,6 +29,7 @@ class InterfaceStyle:
     name: str
     prefixes: tuple[str, ...]
     body: Callable[[Problem, int], Any]
+    error: type[BaseModel]
     statuses: Mapping[Kind, int] = field(default_factory=dict)
     headers: Callable[[Problem], Headers] = lambda _: {}
 
@@ -45,12 +48,46 @@ class InterfaceStyle:
         return JSONResponse(self.body(paths.hidden(problem), status), status_code=status, headers=headers)
 
 
-def own_body(problem: Problem, _status: int) -> dict[str, Any]:
+class FieldRow(BaseModel):
+    """A field that is wrong, as FastAPI shows it, and with it NIM and fal."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+def field_rows(problem: Problem) -> list[dict[str, Any]]:
+    """The fields that are wrong, as `FieldRow` has them."""
+    return [
+        {"loc": ["body", *finding.field], "msg": finding.message, "type": finding.type} for finding in problem.findings
+    ]
+
+
+class OwnErrorFacts(BaseModel):
+    """What is wrong: the kind of problem, and a sentence."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str
+    message: str
+
+
+class OwnError(BaseModel):
     """The error body of paths that belong to no hosted interface."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    error: OwnErrorFacts
+
+
+def own_body(problem: Problem, _status: int) -> dict[str, Any]:
+    """Make an error body of paths that belong to no hosted interface."""
     return {"error": {"type": problem.kind.label, "message": problem.message}}
 
 
-OWN_STYLE = InterfaceStyle(name="cosmos-robot", prefixes=("",), body=own_body)
+OWN_STYLE = InterfaceStyle(name="cosmos-robot", prefixes=("",), body=own_body, error=OwnError)
 
 
 def style_of(path: str, styles: Sequence[InterfaceStyle]) -> InterfaceStyle:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -62,7 +62,7 @@ def check[Model: BaseModel](model: type[Model], data: Any, *, strict: bool | Non
     try:
         return model.model_validate(data, strict=strict)
     except ValidationError as error:
-        raise _refusal(error) from error
+        raise refusal(error.errors(include_url=False, include_context=False, include_input=False)) from error
 
 
 def json_schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -80,8 +80,12 @@ def body_reader[Model: BaseModel](model: type[Model], *, depth: int) -> Callable
     return read
 
 
-def _refusal(error: ValidationError) -> RequestError:
-    rows = error.errors(include_url=False, include_context=False, include_input=False)
+def refusal(rows: Sequence[Mapping[str, Any]]) -> RequestError:
+    """Refuse what pydantic found wrong.
+
+    Args:
+        rows: errors as it shows them, with `loc`, `msg` and `type`.
+    """
     findings = tuple(
         Finding(tuple(row["loc"]), row["msg"].removeprefix("Value error, "), row["type"]) for row in rows[:20]
     )

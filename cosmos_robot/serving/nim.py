@@ -8,6 +8,7 @@ import platform
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -16,7 +17,7 @@ from cosmos_robot.interface.request import ActionRequest
 from cosmos_robot.serving.action_block import action_block
 from cosmos_robot.serving.answer import Answer
 from cosmos_robot.serving.answer_headers import answer_headers
-from cosmos_robot.serving.interface_style import InterfaceStyle
+from cosmos_robot.serving.interface_style import FieldRow, InterfaceStyle, field_rows
 from cosmos_robot.serving.json_body import body_reader, json_schema
 from cosmos_robot.serving.nim_question import JOINT_DOMAIN, NimReader
 from cosmos_robot.serving.nim_request import NimRequest
@@ -32,19 +33,23 @@ _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 BODIES = (NimRequest,)
 
 
+class NimError(BaseModel):
+    """The body of an error: a sentence, or the fields that are wrong."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    detail: str | list[FieldRow]
+
+
 def _error_body(problem: Problem, _status: int) -> dict[str, Any]:
-    if not problem.findings:
-        return {"detail": problem.message}
-    rows = [
-        {"loc": ["body", *finding.field], "msg": finding.message, "type": finding.type} for finding in problem.findings
-    ]
-    return {"detail": rows}
+    return {"detail": field_rows(problem) or problem.message}
 
 
 STYLE = InterfaceStyle(
     name="nim",
     prefixes=("/v1/",),
     body=_error_body,
+    error=NimError,
     statuses={Kind.BAD_VALUE: 400, Kind.UNSAFE: 400},
 )
 """Unknown fields and what the checkpoint cannot do are 422, bad values and malformed JSON 400."""
@@ -66,7 +71,7 @@ def router(service: Service) -> APIRouter:
         await service.discard(job.id)
         return JSONResponse(shown, headers=answer_headers(job, answer))
 
-    @routes.get("/health/ready")
+    @routes.get("/health/ready", responses={503: {"description": "not ready"}})
     async def ready() -> JSONResponse:
         """Say whether requests are worked on."""
         status = "ready" if service.ready else "not ready"

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from cosmos_robot.interface.reason import ReasonChunk, Reasoning, ReasonRequest
+from cosmos_robot.serving.api_description import EVENT_STREAM
 from cosmos_robot.serving.chat_desk import Chat, Event
 from cosmos_robot.serving.chat_stream import ChatStream, event_line, first_event, refusal
 from cosmos_robot.serving.json_body import body_reader, json_schema
@@ -44,7 +45,7 @@ def router(service: Service) -> APIRouter:
                 service.safety.check_prompt(message.text)
         return asked
 
-    @routes.post("/v1/chat/completions", openapi_extra=json_schema(ChatRequest))
+    @routes.post("/v1/chat/completions", openapi_extra=json_schema(ChatRequest), responses=EVENT_STREAM)
     async def complete(request: Request, body: Annotated[ChatRequest, Depends(read)]) -> Response:
         """Answer a chat."""
         chat = service.chats.open(await run_in_threadpool(question, body))

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from cosmos_robot.serving.interface_style import InterfaceStyle
 from cosmos_robot.serving.problems import Finding, Kind, Problem
 
@@ -13,6 +15,25 @@ _CODES = {
     Kind.UNSAFE: "content_policy_violation",
     Kind.QUEUE_FULL: "rate_limit_exceeded",
 }
+
+
+class OpenAiErrorFacts(BaseModel):
+    """What is wrong: a sentence, its type, the parameter that it is about, a code."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAiError(BaseModel):
+    """The body of an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    error: OpenAiErrorFacts
 
 
 def error_body(problem: Problem, status: int) -> dict[str, Any]:
@@ -52,6 +73,7 @@ STYLE = InterfaceStyle(
     name="openai",
     prefixes=("/v1/chat/", "/v1/models"),
     body=error_body,
+    error=OpenAiError,
     statuses={Kind.BAD_VALUE: 400, Kind.UNKNOWN_FIELD: 400, Kind.UNSUPPORTED: 400, Kind.UNSAFE: 400},
 )
 """What is wrong with a request is 400 there, not 422."""

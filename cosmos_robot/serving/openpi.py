@@ -4,6 +4,8 @@ A client names the host and the port, and is at `/`; `ws://host:port/openpi?doma
 more. Actions are in the units of openpi's examples: see `openpi_form.py`.
 """
 
+from dataclasses import replace
+
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket
@@ -11,7 +13,7 @@ from starlette.websockets import WebSocket
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.registry import list_domains, register_domain
 from cosmos_robot.errors import CosmosRobotError
-from cosmos_robot.serving.interface_style import InterfaceStyle, own_body
+from cosmos_robot.serving.interface_style import OWN_STYLE
 from cosmos_robot.serving.json_body import check
 from cosmos_robot.serving.local_paths import LocalPaths
 from cosmos_robot.serving.nim_question import known_domain
@@ -19,7 +21,7 @@ from cosmos_robot.serving.openpi_session import INTERFACE, AskedPolicy, OpenpiSe
 from cosmos_robot.serving.problems import RequestError, problem_of
 from cosmos_robot.serving.service import Service
 
-STYLE = InterfaceStyle(name=INTERFACE, prefixes=("/openpi", "/healthz"), body=own_body)
+STYLE = replace(OWN_STYLE, name=INTERFACE, prefixes=("/openpi", "/healthz"))
 
 
 def router(service: Service) -> APIRouter:
@@ -27,7 +29,7 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["openpi"])
     default = _default_domain(service)
 
-    @routes.get("/healthz", response_class=PlainTextResponse)
+    @routes.get("/healthz", response_class=PlainTextResponse, responses={503: {"description": "not ready"}})
     async def health() -> PlainTextResponse:
         """Say whether observations are answered."""
         return PlainTextResponse("OK\n") if service.ready else PlainTextResponse("not ready\n", status_code=503)

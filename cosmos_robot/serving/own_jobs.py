@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from cosmos_robot.serving.answer import MEDIA_TYPES, Answer
+from cosmos_robot.serving.api_description import accepted
 from cosmos_robot.serving.interface_style import OWN_STYLE
 from cosmos_robot.serving.job import Job, JobState, is_id
 from cosmos_robot.serving.json_body import body_reader, json_schema
@@ -43,7 +44,7 @@ def add_jobs(routes: APIRouter, service: Service) -> None:
                 await service.submit(question, interface=OWN_STYLE.name, endpoint="jobs", job_id=job_id)
         return job_row(service, await service.job(job_id))
 
-    @routes.get("/jobs/{job_id}/answer")
+    @routes.get("/jobs/{job_id}/answer", responses=accepted("how far it is"))
     async def answer(job_id: str, wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT)] = 0.0) -> Response:
         """Give the answer; 202 and how far it is where it is not there within `wait` seconds."""
         job = await service.job(job_id)

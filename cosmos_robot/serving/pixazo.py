@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header
+from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -38,6 +39,15 @@ _STATUSES = (401, 403, 404, 405, 429, 500)
 """What is answered beside 400: those of its table, and two of HTTP itself."""
 
 
+class PixazoError(BaseModel):
+    """The body of an error: the words of its status, and a sentence."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    error: str
+    message: str
+
+
 def _error_body(problem: Problem, status: int) -> dict[str, Any]:
     return {"error": HTTPStatus(status).phrase, "message": problem.message}
 
@@ -46,6 +56,7 @@ STYLE = InterfaceStyle(
     name="pixazo",
     prefixes=("/cosmos-3-super-", f"{STATUS}/"),
     body=_error_body,
+    error=PixazoError,
     statuses={kind: 400 if kind.status < 500 else 500 for kind in Kind if kind.status not in _STATUSES},
 )
 
@@ -57,7 +68,7 @@ def router(service: Service) -> APIRouter:
     for name, model in MODELS:
         _add_endpoint(routes, service, reader, name, model)
 
-    @routes.post("/{model}/v1/{name}-request")
+    @routes.post("/{model}/v1/{name}-request", include_in_schema=False)
     async def unknown(model: str, name: str) -> JSONResponse:
         """Refuse a model that is not here."""
         if name != model:

@@ -5,6 +5,7 @@ so that its clients can read why.
 """
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends
@@ -14,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from cosmos_robot.serving.answer_headers import answer_headers
-from cosmos_robot.serving.interface_style import InterfaceStyle
+from cosmos_robot.serving.api_description import query_parameters
 from cosmos_robot.serving.job import Job, JobState
 from cosmos_robot.serving.json_body import check
 from cosmos_robot.serving.openai_models import ServedModel
@@ -28,7 +29,7 @@ from cosmos_robot.serving.videos_question import VideosReader
 from cosmos_robot.serving.videos_request import VideosRequest
 
 BODIES = (VideosRequest,)
-STYLE = InterfaceStyle(name="videos", prefixes=("/v1/videos",), body=OPENAI_STYLE.body, statuses=OPENAI_STYLE.statuses)
+STYLE = replace(OPENAI_STYLE, name="videos", prefixes=("/v1/videos",))
 
 _CANCEL_SECONDS = 30.0
 """How long deleting a running video waits for the denoising step that is on its way."""
@@ -95,7 +96,7 @@ def _add_stored(routes: APIRouter, service: Service) -> None:
             raise no_video()
         return job
 
-    @routes.get("/v1/videos")
+    @routes.get("/v1/videos", openapi_extra=query_parameters(Page))
     async def videos(request: Request) -> dict[str, Any]:
         """List videos, by default the newest first."""
         page = check(Page, dict(request.query_params), strict=False)
