@@ -5,6 +5,7 @@ import base64
 import io
 import time
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -18,12 +19,11 @@ from cosmos_robot.serving.json_body import body_reader, json_schema
 from cosmos_robot.serving.page_facts import play_refusal
 from cosmos_robot.serving.play_figures import agreement, seen_coverage
 from cosmos_robot.serving.play_session import PlayLimits, PlaySession, PlaySessions
-from cosmos_robot.serving.play_tables import SEEDS, RealTable, has_simulator
+from cosmos_robot.serving.play_tables import LONGEST_CHUNK, SEEDS, LearnedTable, RealTable, has_simulator
 from cosmos_robot.serving.problems import Kind, RequestError
 from cosmos_robot.serving.service import Service
 from cosmos_robot.types import FloatArray, Frames
 
-LONGEST_CHUNK = 16
 Pixels = Annotated[float, Field(ge=0, le=512)]
 
 
@@ -55,6 +55,8 @@ def add_play(routes: APIRouter, service: Service, limits: PlayLimits | None = No
     depth = service.settings.limits.json_depth
     read_seed, read_steps = body_reader(PlaySeed, depth=depth), body_reader(PlaySteps, depth=depth)
     refusal = play_refusal(service.world_model)
+    longest = min(service.capabilities.longest_chunk or LONGEST_CHUNK, LONGEST_CHUNK)
+    begin_learned = partial(LearnedTable, service.world_model, longest=longest)
 
     @routes.post("/play", status_code=201, openapi_extra=json_schema(PlaySeed))
     async def begin(body: Annotated[PlaySeed, Depends(read_seed)]) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def add_play(routes: APIRouter, service: Service, limits: PlayLimits | None = No
 
         def make() -> PlaySession:
             real = RealTable(body.seed) if has_simulator() else None
-            return PlaySession(service.world_model, real, body.seed)
+            return PlaySession(begin_learned, real, body.seed)
 
         session = await sessions.open(make)
         return {"id": session.id, **await asyncio.to_thread(_standing, session)}

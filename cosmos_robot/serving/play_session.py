@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.serving.job import new_id
 from cosmos_robot.serving.play_tables import LearnedTable, RealTable, recorded_start
 from cosmos_robot.serving.problems import Kind, RequestError
 from cosmos_robot.types import Frames
+
+type BeginLearned = Callable[[int, Frames], LearnedTable]
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,18 @@ class PlaySession:
     """One player's tables.
 
     Args:
-        world_model: that knows Push-T.
+        begin_learned: makes a learned table of a seed and a frame.
         real: the real table, or None where there is no simulator.
         seed: which table.
     """
 
-    def __init__(self, world_model: WorldModel, real: RealTable | None, seed: int) -> None:
+    def __init__(self, begin_learned: BeginLearned, real: RealTable | None, seed: int) -> None:
         self.id = new_id()
         self.real = real
         self.busy = False
         self.used = time.monotonic()
-        self._world_model = world_model
-        self.learned = LearnedTable(world_model, seed, _start(real, seed))
+        self._begin_learned = begin_learned
+        self.learned = begin_learned(seed, _start(real, seed))
         self.seed = seed
 
     def reset(self, seed: int) -> None:
@@ -49,7 +50,7 @@ class PlaySession:
         if self.real is not None:
             self.real.reset(seed)
         self.seed = seed
-        self.learned = LearnedTable(self._world_model, seed, _start(self.real, seed))
+        self.learned = self._begin_learned(seed, _start(self.real, seed))
 
     def sync(self) -> None:
         """Let the learned table begin anew from what the real one shows.
@@ -59,7 +60,7 @@ class PlaySession:
         """
         if self.real is None:
             raise RequestError(Kind.CONFLICT, "there is no real table to begin from; this server has no gym-pusht.")
-        self.learned = LearnedTable(self._world_model, self.seed, self.real.frame)
+        self.learned = self._begin_learned(self.seed, self.real.frame)
 
     @contextmanager
     def claimed(self) -> Iterator[None]:

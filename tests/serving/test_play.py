@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import uuid
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from stepping_model import SteppingModel
 import cosmos_robot as cr
 from cosmos_robot.serving.page_facts import play_refusal, served_modes
 from cosmos_robot.serving.play_session import PlayLimits, PlaySession, PlaySessions
-from cosmos_robot.serving.play_tables import RealTable, recorded_start
+from cosmos_robot.serving.play_tables import LearnedTable, RealTable, recorded_start
 from cosmos_robot.serving.problems import RequestError
 from cosmos_robot.training.pusht_recording import HELD_OUT_SEED, open_simulator
 
@@ -94,6 +95,22 @@ def test_figures_of_a_wrong_world_and_sync(player, world):
     assert stepped(client, url, WAY[:4])["agreement"]["psnr"] == [60.0] * 4
 
 
+def test_chunks_are_imagined_with_those_before_them(player, world):
+    """Up to the model's longest chunk; then from the last frame on, with another seed."""
+    client, url, _ = player
+    world.batches.clear()
+    first = stepped(client, url, WAY)
+    later = [stepped(client, url, WAY[:4]) for _ in range(3)]
+    asked = [batch[0] for batch in world.batches]
+    assert [request.action_chunk_size for request in asked] == [8, 12, 16, 4]
+    assert len({request.seed for request in asked[:3]}) == 1
+    assert asked[3].seed != asked[0].seed
+    np.testing.assert_array_equal(asked[2].frames, asked[0].frames)
+    np.testing.assert_array_equal(asked[3].frames[0], frames_of(later[1]["learned"])[-1])
+    shown = np.concatenate([frames_of(chunk["learned"]) for chunk in (first, *later)])
+    np.testing.assert_array_equal(shown, simulated(3, [*WAY, *WAY[:4], *WAY[:4], *WAY[:4]])[1:])
+
+
 def test_another_table(player):
     client, url, _ = player
     stepped(client, url, WAY)
@@ -154,11 +171,13 @@ def test_players_are_few(player):
 
 
 def test_idle_tables_are_freed(world):
+    begin = partial(LearnedTable, world)
+
     async def play():
         sessions = PlaySessions(PlayLimits(sessions=2, idle_seconds=0.2))
-        left, kept = [await sessions.open(lambda: PlaySession(world, None, 3)) for _ in range(2)]
+        left, kept = [await sessions.open(lambda: PlaySession(begin, None, 3)) for _ in range(2)]
         with pytest.raises(RequestError, match="2 are playing"):
-            await sessions.open(lambda: PlaySession(world, None, 3))
+            await sessions.open(lambda: PlaySession(begin, None, 3))
         with kept.claimed():  # never freed while it is in use
             await asyncio.sleep(0.5)
             with pytest.raises(RequestError, match="no such table"):

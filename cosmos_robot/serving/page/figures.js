@@ -50,6 +50,12 @@ export class Figures {
     byId("latency-parts").textContent = `model ${Math.round(1000 * generated)} ms${queued}`;
   }
 
+  /** A chunk has been away for so many milliseconds already. */
+  waiting(elapsed) {
+    byId("latency").textContent = `${(elapsed / 1000).toFixed(1)} s …`;
+    byId("latency-parts").textContent = "waiting for the model";
+  }
+
   coverage({ learned, real }) {
     byId("learned-goal").textContent = percent(learned);
     byId("real-goal").textContent = percent(real);

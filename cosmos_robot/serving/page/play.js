@@ -12,6 +12,7 @@ import { Tables, unpack } from "./tables.js";
 const TICK_MS = 100;
 const RESTING_STEPS = 12; // of one target: by then the pusher has come to a stand
 const KEPT = 16;
+const LONG_MS = 1000;
 
 /** One player's session. */
 export class Play {
@@ -150,7 +151,10 @@ export class Play {
   }
 
   tick() {
-    if (!this.playing || this.commanded) return;
+    if (!this.playing) return;
+    const elapsed = performance.now() - this.sent;
+    if (this.away !== null && elapsed > LONG_MS) this.figures.waiting(elapsed);
+    if (this.commanded) return;
     if (this.shown.length > 0) this.show();
     if (!this.paused) this.gather();
     this.send();
@@ -177,11 +181,11 @@ export class Play {
     if (!this.playing || this.commanded || this.away !== null || this.pending.length < this.chunk) return;
     const targets = this.pending.splice(0, this.chunk);
     this.played = [...this.played, ...targets].slice(-KEPT);
-    const sent = performance.now();
+    this.sent = performance.now();
     const work = async () => {
       const { body } = await ask(`/play/${this.id}/steps`, { method: "POST", body: { targets } });
       await this.receive(body);
-      this.figures.chunk(performance.now() - sent, body.seconds);
+      this.figures.chunk(performance.now() - this.sent, body.seconds);
     };
     this.away = this.guarded(work).finally(() => {
       this.away = null;

@@ -62,10 +62,9 @@ export class Queue {
   show({ counts, jobs }) {
     const open = counts.queued + counts.running;
     this.stand(open === 0 ? "idle" : "busy", open === 0 ? "idle" : `${counts.running} running, ${counts.queued} waiting`);
-    const ended = ["done", "failed", "cancelled"].map((state) => `${counts[state]} ${state}`);
-    byId("counts").textContent = `${counts.running} running, ${counts.queued} waiting, ${ended.join(", ")}`;
-    const first = jobs.filter(({ state }) => OPEN.includes(state));
-    const shown = [...first, ...jobs.filter(({ state }) => !OPEN.includes(state))].slice(0, SHOWN);
+    const known = Object.entries(counts).filter(([, count]) => count > 0);
+    byId("counts").textContent = known.map(([state, count]) => `${count} ${state}`).join(", ");
+    const shown = inOrder(jobs).slice(0, SHOWN);
     const rows = shown.map((job) => this.row(job));
     const same = rows.length === byId("jobs").children.length && rows.every((row, i) => byId("jobs").children[i] === row);
     if (!same) byId("jobs").replaceChildren(...rows); // a row that stays keeps the focus of its button
@@ -86,7 +85,7 @@ export class Queue {
       this.rows.set(job.id, row);
     }
     const progress = row.querySelector("progress");
-    if (progress && job.steps > 0) progress.value = job.steps_done / job.steps;
+    if (progress !== null && job.steps > 0) progress.value = job.steps_done / job.steps;
     row.querySelector(".when").textContent = when(job);
     return row;
   }
@@ -99,9 +98,9 @@ export class Queue {
     row.append(chip, make("b", {}, job.mode), make("span", { className: "quiet" }, job.interface));
     row.append(make("span", { className: "quiet when" }));
     const label = `${job.mode} of ${new Date(1000 * job.created).toLocaleTimeString()}`;
-    if (job.state === "running") row.append(make("progress", { max: 1, ariaLabel: `Progress of ${label}` }));
     if (OPEN.includes(job.state)) row.append(this.button("Cancel", label, () => this.cancel(job.id)));
     if (job.state === "done") row.append(this.button("Show", label, () => this.open(job.id)));
+    if (job.state === "running") row.append(make("progress", { max: 1, ariaLabel: `Progress of ${label}` }));
     if (job.error) row.append(make("p", { className: "quiet" }, job.error));
     return row;
   }
@@ -111,6 +110,12 @@ export class Queue {
     button.addEventListener("click", act);
     return button;
   }
+}
+
+/** First what runs, then what waits as it comes up, then what has ended, the newest first. */
+function inOrder(jobs) {
+  const of = (state) => jobs.filter((job) => job.state === state);
+  return [...of("running"), ...of("queued").reverse(), ...jobs.filter(({ state }) => !OPEN.includes(state))];
 }
 
 function when({ state, created, started, finished }) {
