@@ -148,7 +148,7 @@ class PushTTraining:
             guidance=1.0,
             shift=5.0,
             fps=10.0,
-            by_mode={"forward_dynamics": ModeSampling(num_steps=1), "policy": ModeSampling(guidance=4.0)},
+            by_mode={"forward_dynamics": ModeSampling(num_steps=1), "policy": ModeSampling(guidance=6.0)},
         )
     )
     dtype: str = "bfloat16"
