@@ -13,6 +13,7 @@ pytest.importorskip("lerobot.datasets", reason="the extra lerobot")
 
 import recording
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from small_disk import small_disk
 
 from cosmos_robot.datasets.open_episodes import open_episodes
 from cosmos_robot.datasets.recorded_features import Column, RecordedFeatures
@@ -323,28 +324,16 @@ def test_a_process_killed_between_any_two_moves(tmp_path, finished):
     require_episodes(tmp_path / f"{moves:02d}", finished + 1)
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("a file system of its own needs the right to mount")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
-
-
 @pytest.mark.parametrize("storage", ["video", "image"])
-def test_a_full_disk(small_disk, storage):
+def test_a_full_disk(tmp_path, storage):
     finished = 0
-    with recorder(small_disk / "set", recording.features(storage)) as writer:
-        with pytest.raises(InvalidInputError, match=r"No space left|not whole"):  # noqa: PT012
-            while finished < 50:
-                recording.record(writer, finished)
-                finished += 1
-        assert 2 <= finished < 50
-        require_episodes(small_disk / "set", finished, exact=storage == "image")
-    assert [path.name for path in small_disk.iterdir()] == ["set"]
-    require_episodes(small_disk / "set", finished, exact=storage == "image")
+    with small_disk(tmp_path / "disk", 600) as disk:
+        with recorder(disk / "set", recording.features(storage)) as writer:
+            with pytest.raises(InvalidInputError, match=r"No space left|not whole"):  # noqa: PT012
+                while finished < 50:
+                    recording.record(writer, finished)
+                    finished += 1
+            assert 2 <= finished < 50
+            require_episodes(disk / "set", finished, exact=storage == "image")
+        assert [path.name for path in disk.iterdir()] == ["set"]
+        require_episodes(disk / "set", finished, exact=storage == "image")

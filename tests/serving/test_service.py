@@ -271,7 +271,7 @@ def test_one_folder_has_one_server(serve, tmp_path):
 
 
 def test_a_full_disk_is_507_and_the_server_goes_on(serve, monkeypatch):
-    """The real ENOSPC is in the slow tests; here it is the writer that says so."""
+    """The real one is in `test_faults.py`; here it is the writer alone that finds the disk full."""
     from cosmos_robot.serving import worker
 
     written = worker.write_answer
