@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from cosmos_robot.benchmarks.agreement_config import AgreementConfig
 from cosmos_robot.benchmarks.pusht_world import imagined_pusht
 from cosmos_robot.benchmarks.run_plan import PlannedRow
+from cosmos_robot.envs.options import EnvOptions
 from cosmos_robot.envs.pusht_block import find_block
 from cosmos_robot.envs.pusht_state import agent_position
-from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.training.pusht_recording import open_simulator
 from cosmos_robot.types import Frames
 
@@ -44,13 +44,10 @@ def play_real(config: AgreementConfig, name: str, start: int) -> RealEnd:
     return RealEnd(float(info["coverage"]), seen_coverage(observation["pixels"]))
 
 
-def play_imagined(
-    world_model: WorldModel, config: AgreementConfig, rows: Sequence[PlannedRow], *, num_steps: int | None = None
-) -> list[float]:
+def play_imagined(config: AgreementConfig, rows: Sequence[PlannedRow], **options: Unpack[EnvOptions]) -> list[float]:
     """Play the policies of rows in a learned world, all in one batch, and give the coverage of the last pixels."""
     policies = [config.runner(row.case, row.episode) for row in rows]
-    size = config.action_chunk_size
-    envs = imagined_pusht(world_model, len(rows), action_chunk_size=size, num_steps=num_steps)
+    envs = imagined_pusht(len(rows), **(options | {"action_chunk_size": config.action_chunk_size}))
     with closing(envs):
         observed, _ = envs.reset(seed=[row.seed for row in rows], options={"episode": [row.episode for row in rows]})
         for _ in range(config.chunks):

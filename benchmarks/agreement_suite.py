@@ -35,6 +35,7 @@ from cosmos_robot.benchmarks.suite import (
 )
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.registry import get_domain
+from cosmos_robot.envs.options import EnvOptions
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.interface.world_model import WorldModel
 
@@ -129,7 +130,8 @@ _MEASURES: tuple[tuple[str, bool, Callable[..., float]], ...] = (
 def _measure(worlds: Mapping[str, WorldModel], rows: Sequence[PlannedRow], config: RunConfig) -> list[Measured]:
     own = config.settings(AgreementConfig)
     real = [play_real(own, row.case, row.episode) for row in rows]
-    learned = {name: play_imagined(world, own, rows, num_steps=config.num_steps) for name, world in worlds.items()}
+    given: EnvOptions = {"num_steps": config.num_steps, "guidance": config.guidance, "shift": config.shift}
+    learned = {name: play_imagined(own, rows, **(given | {"world_model": world})) for name, world in worlds.items()}
     found = []
     for i, end in enumerate(real):
         coverage = {REAL: end.coverage} | {name: ends[i] for name, ends in learned.items()}

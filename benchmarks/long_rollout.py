@@ -158,7 +158,7 @@ def imagine(
     """Imagine recorded episodes side by side and compare the end of each chunk with what happened."""
     trust = Trust(score, float(np.finfo(np.float64).max))  # scored at every step, never stopped
     size = config.action_chunk_size
-    envs = imagined_pusht(world_model, len(real), action_chunk_size=size, num_steps=num_steps, trust=trust)
+    envs = imagined_pusht(len(real), world_model=world_model, action_chunk_size=size, num_steps=num_steps, trust=trust)
     rows = []
     with closing(envs):
         seeds = [episode.seed for episode in real]

@@ -1,26 +1,17 @@
 """Push-T as a world model imagines it: as many environments side by side as are wanted."""
 
-from cosmos_robot.envs.protocols import Trust
+from typing import Unpack
+
+from cosmos_robot.envs.options import EnvOptions
 from cosmos_robot.envs.registration import PUSHT_STARTS
 from cosmos_robot.envs.world_model_vector_env import WorldModelVectorEnv
-from cosmos_robot.interface.world_model import WorldModel
 
 
-def imagined_pusht(
-    world_model: WorldModel,
-    count: int,
-    *,
-    action_chunk_size: int,
-    num_steps: int | None = None,
-    trust: Trust | None = None,
-) -> WorldModelVectorEnv:
-    """Open `count` environments that start from gym-pusht's resets; the caller closes them."""
-    return WorldModelVectorEnv(
-        count,
-        world_model=world_model,
-        domain="pusht",
-        starts=PUSHT_STARTS,
-        action_chunk_size=action_chunk_size,
-        num_steps=num_steps,
-        trust=trust,
-    )
+def imagined_pusht(count: int, **options: Unpack[EnvOptions]) -> WorldModelVectorEnv:
+    """Open `count` environments that start from gym-pusht's resets; the caller closes them.
+
+    Args:
+        count: how many.
+        options: of the environment, such as `world_model`, `action_chunk_size` and `num_steps`.
+    """
+    return WorldModelVectorEnv(count, **(options | {"domain": "pusht", "starts": PUSHT_STARTS}))
