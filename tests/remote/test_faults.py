@@ -277,7 +277,7 @@ def test_a_server_that_is_killed_and_started_again_while_it_is_waited_for(tmp_pa
     """The job was accepted; the answer comes from the second server, at the same address."""
     with server_process(tmp_path / "data", 0.3) as first:
         port = first.url.rpartition(":")[2]
-        world_model = cr.load_world_model(first.url, retries=cr.Retries(60, 0.5, 0.5))
+        world_model = cr.load_world_model(first.url, retries=cr.Retries(400, 0.5, 0.5))
         answers = []
         asking = threading.Thread(target=lambda: answers.append(draw(world_model, num_steps=5)))
         asking.start()
@@ -285,6 +285,6 @@ def test_a_server_that_is_killed_and_started_again_while_it_is_waited_for(tmp_pa
             time.sleep(0.05)
         first.kill()
         with server_process(tmp_path / "data", 0.0, "--port", port):
-            asking.join(timeout=60)
+            asking.join(timeout=120)
     assert [answer.seed for answer in answers] == [7]
     assert np.all(answers[0].frames == 7)
