@@ -87,7 +87,6 @@ NAMES = {
     "media files": "/files/media/{id}/{name}",
 }
 LEADING_OUT = (
-    "..",
     "%2e%2e%2f%2e%2e%2fetc%2fpasswd",
     "..%5c..%5cetc",
     "%2fetc%2fpasswd",
