@@ -64,6 +64,13 @@ def test_a_killed_server_on_postgres_goes_on(tmp_path):
         data = tmp_path / "data"
         flags = ("--database", url, "--allow-urls", "--allow-host", taker.host)
         with server(data, 0.02, *flags, "--batch-size", "1") as first:
+            image = {
+                "prompt": "A robot.",
+                "alt_text": "nul \x00 and \U0001f916",
+                "folder": "kept",
+                "metadata": {"a": [None]},
+            }
+            media = first.client.post("/v3/buckets/tests/ai/image", json=image).json()["media"]
             done = first.submit(num_inference_steps=2)
             first.wait_for(done, "done")
             running = first.submit(num_inference_steps=50)
@@ -76,6 +83,13 @@ def test_a_killed_server_on_postgres_goes_on(tmp_path):
             ).json()["request_id"]
             first.kill()
         with server(data, 0.0, *flags) as second:
+            kept = second.get(f"/v3/buckets/tests/media/{media['id']}").json()["media"]
+            assert (kept["alt_text"], kept["folder"], kept["metadata"]) == (
+                "nul \x00 and \U0001f916",
+                "kept",
+                {"a": [None]},
+            )
+            assert len(second.get(kept["url"]).content) == media["size"]
             for job_id in (running, *waiting, told):
                 second.wait_for(job_id, "done")
             (call,) = taker.wait(1)
