@@ -2,40 +2,36 @@
 
     python -m cosmos_robot.benchmarks.speed [--out speed.json]
 
-A shared machine changes its speed from minute to minute, so nothing here is a time alone: in every round both make the
-same chunks, one straight after the other, and what is reported is the median of the rounds' ratios. The pipeline takes
-one item a call; a batch of it is so many calls. Both are timed as a caller sees them, from frames and actions on the
-host to frames on the host.
+A machine changes its speed from minute to minute, so nothing here is a time alone: in every round everyone makes the
+same answers, one straight after the other, and what is compared is the median of the rounds' ratios. The pipeline takes
+one item a call; a batch of it counts as so many calls. All are timed as a caller sees them, from frames and actions on
+the host to frames on the host.
+
+On CUDA the weights are random ones of Nano's own configuration in bfloat16, every exact step is added by itself, and
+the run ends in under nine minutes: what there was no time for is named. On a CPU they are the embedded model's.
 """
 
 import json
 import platform
-import statistics
 import subprocess
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 import typer
-from diffusers.pipelines.cosmos.pipeline_cosmos3_omni import CosmosActionCondition
-from PIL import Image
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from cosmos_robot.benchmarks.random_checkpoint import RandomCheckpoint
-from cosmos_robot.domains.canvas import action_canvas
-from cosmos_robot.domains.caption import action_caption
-from cosmos_robot.domains.registry import get_domain
-from cosmos_robot.engine.engine import Engine
-from cosmos_robot.types import ActionMode, ModelInput
+from cosmos_robot.benchmarks.speed_cases import Case, difference, smaller, with_shift
+from cosmos_robot.benchmarks.speed_contenders import Contender, build_pipeline, contenders
+from cosmos_robot.benchmarks.speed_floor import Peaks, measure_peaks, work_of
+from cosmos_robot.benchmarks.speed_measure import Row, measure, real_time_factor, seconds
+from cosmos_robot.world_model import EMBEDDED
 
-MID = RandomCheckpoint(layers=4, hidden=384, heads=6, kv_heads=2, head_dim=64, intermediate=1152, z_dim=48, base_dim=8)
-"""What a CPU can run: the form of Nano, the work divided among its parts about as Nano's is."""
+__all__ = ["NANO", "machine", "main", "seconds"]
 
 NANO = RandomCheckpoint(
     layers=36,
@@ -53,168 +49,171 @@ NANO = RandomCheckpoint(
 )
 """The published configuration of Cosmos3-Nano."""
 
-DOMAIN = "bridge_orig_lerobot"
+EMBEDDED_FORM = RandomCheckpoint(
+    layers=6,
+    hidden=256,
+    heads=4,
+    kv_heads=2,
+    head_dim=64,
+    intermediate=768,
+    z_dim=32,
+    base_dim=16,
+    decoder_base_dim=24,
+    dim_mult=(1, 2, 4, 4),
+)
+"""That of the embedded model."""
 
+BRIDGE, STEPS = "bridge_orig_lerobot", 30
+HEADLINE = [
+    Case("forward_dynamics", "bridge_orig_lerobot", 480, 640, 480, 16, STEPS),
+    Case("forward_dynamics", "droid_lerobot", 540, 640, 480, 16, STEPS),
+    Case("forward_dynamics", "umi", 256, 256, 256, 16, STEPS),
+    Case("forward_dynamics", "av", 480, 832, 480, 60, STEPS),
+]
+"""One robot each, at its own canvas, frames a second and chunk."""
 
-@dataclass(frozen=True)
-class Case:
-    """One comparison: a mode on frames of one size, in a batch."""
+ON_CUDA = [
+    *(Case("forward_dynamics", BRIDGE, 256, 256, 256, 16, STEPS, batch) for batch in (1, 8)),
+    *(Case("forward_dynamics", BRIDGE, 480, 640, 480, 16, STEPS, batch) for batch in (1, 8)),
+    Case("policy", BRIDGE, 480, 640, 480, 16, STEPS),
+    Case("inverse_dynamics", "av", 480, 832, 480, 60, STEPS),
+    Case("text2video", BRIDGE, 480, 832, 480, 8, 35),
+    *(Case("forward_dynamics", BRIDGE, 256, 256, 256, 16, STEPS, batch) for batch in (4, 16)),
+    *(Case("forward_dynamics", BRIDGE, 480, 640, 480, 16, STEPS, batch) for batch in (4, 16)),
+]
+"""In the order of their worth: time may run out."""
 
-    mode: ActionMode
-    height: int
-    width: int
-    tier: int
-    action_chunk_size: int
-    num_steps: int
-    batch: int
-
-
-@dataclass(frozen=True)
-class Row:
-    """What was measured of a case: medians over the rounds.
-
-    Attributes:
-        case: what was compared.
-        ours_s: seconds of this engine for the batch.
-        diffusers_s: seconds of the pipeline for the batch, item after item.
-        ratio: diffusers / ours, the median of the rounds' ratios.
-        ratio_low: the least of them.
-        ratio_high: the greatest.
-        rounds: how many.
-        max_difference: greatest difference of the first item's frames (of 255) or actions (model space).
-    """
-
-    case: Case
-    ours_s: float
-    diffusers_s: float
-    ratio: float
-    ratio_low: float
-    ratio_high: float
-    rounds: int
-    max_difference: float
+ON_A_CPU = [
+    *(Case("forward_dynamics", "pusht", 96, 96, 256, 16, 4, batch) for batch in (1, 16)),
+    *(Case(mode, "pusht", 96, 96, 256, 16, 4, batch) for mode in ("policy", "inverse_dynamics") for batch in (1, 16)),
+]
 
 
 def main(
-    out: Annotated[Path | None, typer.Option(help="Write the rows as JSON.")] = None,
-    rounds: Annotated[int, typer.Option(help="Rounds of each comparison.")] = 5,
-    threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
-    num_steps: Annotated[int, typer.Option(help="Denoising steps.")] = 10,
-    batches: Annotated[str, typer.Option(help="Batch sizes, with commas.")] = "1,8",
+    *,
+    out: Annotated[Path | None, typer.Option(help="Write everything as JSON.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each comparison.")] = 3,
+    minutes: Annotated[float, typer.Option(help="No case is begun that would end later.")] = 8.5,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+    batches: Annotated[str | None, typer.Option(help="Only these batch sizes, with commas.")] = None,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="Random weights and frames so small that a test can run it.")
+    ] = False,
 ) -> None:
-    """Compare this engine with diffusers on random weights: Nano's own configuration on CUDA, a mid-sized one else."""
+    """Compare this engine, with each of its exact steps, with diffusers on the same weights."""
+    began = time.monotonic()
     torch.set_num_threads(threads)
-    cuda = torch.cuda.is_available()
-    pipeline = build_pipeline(NANO if cuda else MID, "cuda" if cuda else "cpu")
-    engine = Engine.from_pipeline(pipeline)
-    modes: tuple[ActionMode, ...] = ("forward_dynamics", "policy", "inverse_dynamics")
-    cases = [Case(mode, 192, 320, 256, 16, num_steps, int(batch)) for mode in modes for batch in batches.split(",")]
-    rows = [measure(case, engine, pipeline, rounds) for case in cases]
-    where = machine(threads)
-    Console().print(as_table(rows, where))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    form, pipeline = _weights(device, tiny=tiny)
+    peaks = measure_peaks(device, pipeline.transformer.dtype, tiny=tiny)
+    end = began + 60 * minutes
+    run = SpeedRun(form, pipeline, peaks, device, rounds=1 if tiny else rounds, end=end, each=not tiny)
+    for case in _cases(device, batches, tiny=tiny):
+        run.add(case, run.everyone)
+    for case in [smaller(HEADLINE[0])] if tiny else HEADLINE if device.type == "cuda" else []:
+        run.add_headline(case)
+    result = {
+        "machine": machine(threads),
+        "peaks": asdict(peaks),
+        **run.result(),
+        "minutes": (time.monotonic() - began) / 60,
+    }
+    _show(result, run.rows)
     if out is not None:
-        out.write_text(json.dumps({"machine": where, "rows": [asdict(row) for row in rows]}, indent=1))
+        out.write_text(json.dumps(result, indent=1))
 
 
-def build_pipeline(checkpoint: RandomCheckpoint, device: str) -> Any:
-    """Build a pipeline of random weights: bfloat16 on CUDA, built there; float32 on the CPU."""
-    with torch.device(device):
-        pipeline = checkpoint.pipeline()
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(torch.bfloat16) if device == "cuda" else pipeline
+class SpeedRun:
+    """The rows so far, and the time that is left.
+
+    Args:
+        form: sizes of the weights.
+        pipeline: with the weights.
+        peaks: of the device.
+        device: that everything runs on.
+        rounds: of each comparison.
+        end: by the monotonic clock, when the run is to be over.
+        each: whether the exact steps are added one by one.
+    """
+
+    def __init__(
+        self,
+        form: RandomCheckpoint,
+        pipeline: Any,
+        peaks: Peaks,
+        device: torch.device,
+        *,
+        rounds: int,
+        end: float,
+        each: bool,
+    ) -> None:
+        self.everyone = contenders(pipeline, each=each)
+        self.rows: list[Row] = []
+        self._form, self._peaks, self._device = form, peaks, device
+        self._itemsize = pipeline.transformer.dtype.itemsize
+        self._rounds, self._end = rounds, end
+        self._longest = 0.0
+        self._skipped: list[str] = []
+        self._headline: list[dict[str, Any]] = []
+        self._differences: dict[str, float] = {}
+
+    def add(self, case: Case, everyone: list[Contender]) -> list[Row]:
+        """Measure a case, if there is time for one as long as the longest so far."""
+        if time.monotonic() + self._longest > self._end:
+            self._skipped.append(case.name)
+            return []
+        start = time.monotonic()
+        few = max(1, min(2, case.num_steps - 1))
+        steps = few, max(few + 1, min(10, case.num_steps))
+        work = work_of(case, self._form, self._itemsize)
+        rows = measure(case, everyone, work, self._peaks, rounds=self._rounds, steps=steps, device=self._device)
+        if len(everyone) > 1:
+            everyone[0].ready()
+            answers = [one.ask(replace(case, batch=1), few) for one in (everyone[-1], everyone[0])]
+            self._differences[case.name] = difference(case, answers[0], answers[1])
+        self.rows += rows
+        self._longest = max(self._longest, time.monotonic() - start)
+        return rows
+
+    def add_headline(self, case: Case) -> None:
+        """Measure the whole engine and diffusers, and how many seconds of robot time a second of computing gives."""
+        rows = self.add(case, [self.everyone[0], self.everyone[-1]])
+        if rows:
+            factor = real_time_factor(case, rows[-1])
+            self._headline.append({"domain": case.domain, "case": case.name, "steps": case.num_steps, "factor": factor})
+
+    def result(self) -> dict[str, Any]:
+        """Everything that was measured, and what there was no time for."""
+        return {
+            "headline": self._headline,
+            "rows": [asdict(row) for row in self.rows],
+            "differences": self._differences,
+            "not_measured": self._skipped,
+        }
 
 
-def measure(case: Case, engine: Engine, pipeline: Any, rounds: int) -> Row:
-    """Time both, turn by turn, after one round that is not counted."""
-    requests = [request_of(case, seed) for seed in range(case.batch)]
+def _weights(device: torch.device, *, tiny: bool) -> tuple[RandomCheckpoint, Any]:
+    """The weights that are measured, as a pipeline, and their form."""
+    if tiny or device.type == "cuda":
+        form = RandomCheckpoint() if tiny else NANO
+        with device:
+            pipeline = build_pipeline(form.pipeline(), device.type)
+        return form, with_shift(pipeline)
+    from diffusers import Cosmos3OmniPipeline
 
-    def ours() -> Any:
-        return engine.generate(requests)
-
-    def theirs() -> Any:
-        return [run_pipeline(pipeline, case, request) for request in requests]
-
-    difference = _difference(ours()[0], theirs()[0], case.mode)
-    pairs = [(seconds(ours), seconds(theirs)) for _ in track(range(rounds), description=f"{case.mode} x{case.batch}")]
-    ratios = [other / own for own, other in pairs]
-    return Row(
-        case=case,
-        ours_s=statistics.median(own for own, _ in pairs),
-        diffusers_s=statistics.median(other for _, other in pairs),
-        ratio=statistics.median(ratios),
-        ratio_low=min(ratios),
-        ratio_high=max(ratios),
-        rounds=rounds,
-        max_difference=difference,
+    pipeline = Cosmos3OmniPipeline.from_pretrained(
+        EMBEDDED, dtype=torch.float32, enable_safety_checker=False, safety_checker=None, local_files_only=True
     )
+    return EMBEDDED_FORM, with_shift(build_pipeline(pipeline, "cpu"))
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Time a call, the device's work included."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def request_of(case: Case, seed: int) -> ModelInput:
-    """Make item `seed` of a case: random frames and actions, the bridge domain's caption."""
-    rng = np.random.default_rng(seed)
-    domain = get_domain(DOMAIN)
-    canvas = action_canvas(case.height, case.width, case.tier)
-    count = case.action_chunk_size + 1 if case.mode == "inverse_dynamics" else 1
-    actions = np.zeros((case.action_chunk_size, 64), np.float32)
-    actions[:, : domain.raw_action_dim] = rng.uniform(-1, 1, (case.action_chunk_size, domain.raw_action_dim))
-    return ModelInput(
-        mode=case.mode,
-        frames=rng.integers(0, 256, (count, case.height, case.width, 3), dtype=np.uint8),
-        canvas=canvas,
-        prompt=action_caption(
-            "Put the pot to the left of the purple item",
-            view_sentence=domain.view_sentence(),
-            action_chunk_size=case.action_chunk_size,
-            fps=domain.fps,
-            height=canvas.padded[0],
-            width=canvas.padded[1],
-        ),
-        domain_id=domain.domain_id,
-        raw_action_dim=domain.raw_action_dim,
-        action_chunk_size=case.action_chunk_size,
-        fps=domain.fps,
-        num_steps=case.num_steps,
-        seed=seed,
-        actions=actions if case.mode == "forward_dynamics" else None,
-    )
-
-
-def run_pipeline(pipeline: Any, case: Case, request: ModelInput) -> Any:
-    """Give diffusers' pipeline the same item."""
-    domain = get_domain(DOMAIN)
-    images = [Image.fromarray(frame) for frame in request.frames]
-    actions = None if request.actions is None else torch.from_numpy(request.actions[:, : domain.raw_action_dim])
-    whole_clip = case.mode == "inverse_dynamics"
-    condition = CosmosActionCondition(
-        mode=case.mode,
-        chunk_size=case.action_chunk_size,
-        domain_name=domain.name,
-        resolution_tier=case.tier,
-        raw_actions=actions,
-        video=images if whole_clip else None,
-        image=None if whole_clip else images[0],
-        view_point=domain.view_point,
-    )
-    return pipeline(
-        "Put the pot to the left of the purple item",
-        action=condition,
-        fps=request.fps,
-        num_inference_steps=request.num_steps,
-        guidance_scale=1.0,
-        generator=torch.Generator("cpu").manual_seed(request.seed),
-        output_type="np",
-        use_system_prompt=False,
-    )
+def _cases(device: torch.device, batches: str | None, *, tiny: bool) -> list[Case]:
+    if tiny:
+        robot, video = (smaller(case) for case in (ON_CUDA[0], ON_CUDA[6]))
+        return [replace(robot, batch=2), replace(robot, mode="inverse_dynamics"), video]
+    wanted = None if batches is None else [int(batch) for batch in batches.split(",")]
+    cases = ON_CUDA if device.type == "cuda" else ON_A_CPU
+    return [case for case in cases if wanted is None or case.batch in wanted]
 
 
 def machine(threads: int) -> dict[str, str]:
@@ -229,27 +228,24 @@ def machine(threads: int) -> dict[str, str]:
     }
 
 
-def as_table(rows: list[Row], where: dict[str, str]) -> Table:
-    """Draw the rows for a person."""
-    table = Table("mode", "batch", "this engine, s", "diffusers, s", "ratio", "least to greatest", "difference")
-    table.title = ", ".join(f"{key} {value}" for key, value in where.items())
+def _show(result: dict[str, Any], rows: list[Row]) -> None:
+    console = Console(width=160)
+    table = Table(
+        "case", "who", "ms a step", "s a chunk", "of the floor", "to diffusers", "least to greatest", "attention"
+    )
+    table.title = ", ".join(f"{key} {value}" for key, value in result["machine"].items())
     for row in rows:
-        table.add_row(
-            row.case.mode,
-            str(row.case.batch),
-            f"{row.ours_s:.3f}",
-            f"{row.diffusers_s:.3f}",
-            f"{row.ratio:.2f}x",
-            f"{row.ratio_low:.2f} to {row.ratio_high:.2f}",
-            f"{row.max_difference:.1e}",
+        spread = "" if row.ratio_low is None else f"{row.ratio_low:.2f} to {row.ratio_high:.2f}"
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f}x"
+        numbers = f"{row.step_ms:.1f}", f"{row.chunk_s:.3f}", f"{100 * row.floor_share:.0f} %"
+        table.add_row(row.case, row.contender, *numbers, ratio, spread, row.attention[:36])
+    console.print(table)
+    for line in result["headline"]:
+        console.print(
+            f"{line['domain']}: {line['factor']:.2f} s of robot time for a second of computing ({line['case']})"
         )
-    return table
-
-
-def _difference(prediction: Any, output: Any, mode: ActionMode) -> float:
-    if mode == "inverse_dynamics":
-        return float(np.abs(prediction.actions - output.action[0].numpy()).max())
-    return float(np.abs(prediction.frames - (output.video * 255).round()).max())
+    if result["not_measured"]:
+        console.print(f"not measured, for want of time: {', '.join(result['not_measured'])}")
 
 
 def _processor() -> str:

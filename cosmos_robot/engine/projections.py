@@ -50,12 +50,23 @@ class MergedProjections:
         parameters = [module.weight for module in modules if isinstance(module, nn.Linear)]
         merged = self._merged.get(key)
         if merged is None or not _are_parts(merged, parameters):
-            merged = torch.cat([parameter.detach() for parameter in parameters])
-            parts = merged.split([len(parameter) for parameter in parameters])  # type: ignore[no-untyped-call]
-            for parameter, part in zip(parameters, parts, strict=True):
-                parameter.data = part
-            self._merged[key] = merged
+            merged = self._merged[key] = _join(parameters)
         return merged
+
+
+def _join(parameters: Sequence[Tensor]) -> Tensor:
+    """One tensor of all, which the parameters become parts of, unless another engine has joined them before."""
+    first = parameters[0].detach()
+    rows = sum(len(parameter) for parameter in parameters)
+    if (
+        _are_parts(first, parameters)
+        and first.untyped_storage().nbytes() >= (first.storage_offset() + rows * first.shape[1]) * first.element_size()
+    ):
+        return first.as_strided((rows, first.shape[1]), first.stride())
+    merged = torch.cat([parameter.detach() for parameter in parameters])
+    for parameter, part in zip(parameters, torch.split(merged, [len(p) for p in parameters]), strict=True):
+        parameter.data = part
+    return merged
 
 
 def is_plain_linear(module: nn.Module) -> bool:

@@ -96,6 +96,16 @@ class TestMergedProjections:
         assert sum(storages.values()) == held  # nothing is held twice
         assert attention.add_q_proj.weight.untyped_storage().data_ptr() in storages
 
+    def test_two_engines_share_them(self):
+        """The second finds them merged; otherwise both would move them at every turn."""
+        pipeline, request = RandomCheckpoint(seed=7).pipeline(), requests_of("policy")[:1]
+        engines = [Engine.from_pipeline(pipeline) for _ in range(2)]
+        places = []
+        for engine in (*engines, *engines):
+            engine.denoise(request)
+            places.append([p.data_ptr() for p in pipeline.transformer.parameters()])
+        assert all(place == places[0] for place in places)
+
     def test_saved_and_loaded(self, tmp_path):
         pipeline = RandomCheckpoint(seed=7).pipeline()
         Engine.from_pipeline(pipeline).generate(requests_of("policy")[:1])
