@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from page_world import PageWorld
 from PIL import Image
+from starlette.websockets import WebSocketDisconnect
 from stepping_model import SteppingModel
 
 import cosmos_robot as cr
@@ -223,7 +224,7 @@ def wait_until(condition):
 
 
 def test_a_key_is_wanted_of_all_but_the_page_itself(serve, world):
-    with serve(world, api_keys=("right",)) as client:
+    with serve(world, api_keys=("right",), domain="pusht") as client:
         page = client.get("/")
         assert page.status_code == 200
         policy = page.headers["content-security-policy"]
@@ -233,6 +234,11 @@ def test_a_key_is_wanted_of_all_but_the_page_itself(serve, world):
         for method, path in (("GET", "/facts"), ("POST", "/play"), ("POST", "/play/x/steps"), ("DELETE", "/play/x")):
             assert client.request(method, path, json={}).status_code == 401
         assert client.get("/facts", headers={"Authorization": "Bearer right"}).status_code == 200
+        for path in ("/", "/page/main.js"):  # openpi's websocket has the page's path, and is no page
+            with pytest.raises(WebSocketDisconnect), client.websocket_connect(path):
+                pass
+        with client.websocket_connect("/", headers={"Authorization": "Api-Key right"}):
+            pass
 
 
 @pytest.mark.parametrize("name", ["none.js", "..%2Fplay.py", "%2Fetc%2Fhostname", "index.html%00"])
