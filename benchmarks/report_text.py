@@ -1,6 +1,6 @@
 """A report as Markdown and as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -70,13 +70,13 @@ def facts(run: RunFigures) -> list[tuple[str, str]]:
     head = run.head
     told = [
         ("suite", head["suite"]),
-        ("checkpoint", f"{head['checkpoint'] or 'embedded'} ({head['checkpoint_digest']})"),
+        ("weights", _weights(head)),
         *([("episodes", f"{head['episodes']} ({head['episodes_digest']})")] if head["episodes"] else []),
         ("domain", head["domain"]),
         ("rows", f"{len(run.rows)} of {run.planned}, {len(run.failed)} failed"),
         ("seconds a row", f"{sum(r['seconds'] for r in run.rows) / max(1, len(run.rows)):.3g}"),
     ]
-    quiet = {"suite", "checkpoint", "checkpoint_digest", "episodes", "episodes_digest", "domain", "rows"}
+    quiet = {"suite", "weights", "checkpoint", "checkpoint_digest", "episodes", "episodes_digest", "domain", "rows"}
     told += [
         (key.replace("_", " "), str(value)) for key, value in head.items() if key not in quiet and value is not None
     ]
@@ -84,6 +84,11 @@ def facts(run: RunFigures) -> list[tuple[str, str]]:
         label = "machine" if number == 1 else f"machine {number}"
         told.append((label, ", ".join(f"{key} {value}" for key, value in found.items() if value is not None)))
     return told
+
+
+def _weights(head: Mapping[str, Any]) -> str:
+    digest = str(head["checkpoint_digest"])
+    return digest if " " in digest else f"{head['checkpoint'] or 'embedded'} ({digest})"
 
 
 def machines(run: RunFigures) -> list[dict[str, Any]]:

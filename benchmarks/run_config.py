@@ -8,7 +8,7 @@ from cosmos_robot.errors import InvalidInputError
 
 WINDOW_SUITES = ("forward-dynamics", "inverse-dynamics", "policy", "generation")
 """Those that are measured on windows of recorded episodes."""
-SUITES = (*WINDOW_SUITES, "closed-loop", "agreement")
+SUITES = (*WINDOW_SUITES, "closed-loop", "agreement", "speed")
 SAMPLING_SUITES = ("policy", "closed-loop")
 """Those in which several answers to one question are worth having."""
 

@@ -20,10 +20,10 @@ from cosmos_robot.benchmarks.row_dispatch import Answer, Batch, Pool, dispatch
 from cosmos_robot.benchmarks.row_file import RowFile
 from cosmos_robot.benchmarks.row_worker import LoadModel, Result, RowWorker, load_named_model
 from cosmos_robot.benchmarks.run_config import RunConfig
-from cosmos_robot.benchmarks.run_identity import checkpoint_digest, episodes_digest
+from cosmos_robot.benchmarks.run_identity import episodes_digest
 from cosmos_robot.benchmarks.run_plan import PlannedRow, write_plan
 from cosmos_robot.benchmarks.suite import Row
-from cosmos_robot.benchmarks.suites import SUITE_OF, completed
+from cosmos_robot.benchmarks.suites import SUITE_OF, completed, weights_of
 from cosmos_robot.datasets.atomic_file import replaced_when_complete
 
 type Report = Callable[[int, int, int], None]
@@ -73,7 +73,7 @@ def execute(
     config = completed(config)
     plan = SUITE_OF[config.suite].plan(config)
     made_of = {
-        "checkpoint_digest": digest or checkpoint_digest(config.checkpoint),
+        "checkpoint_digest": digest or weights_of(config),
         "episodes_digest": episodes_digest(config.episodes) if config.episodes else None,
     }
     identity = config.identity() | made_of

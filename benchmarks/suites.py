@@ -9,6 +9,8 @@ from cosmos_robot.benchmarks.generation_suite import GenerationSuite
 from cosmos_robot.benchmarks.inverse_dynamics_suite import InverseDynamicsSuite
 from cosmos_robot.benchmarks.policy_suite import PolicySuite
 from cosmos_robot.benchmarks.run_config import RunConfig
+from cosmos_robot.benchmarks.run_identity import checkpoint_digest
+from cosmos_robot.benchmarks.speed_suite import SpeedSuite, speed_weights
 from cosmos_robot.benchmarks.suite import Suite
 
 SUITE_OF: dict[str, Suite] = {
@@ -18,6 +20,7 @@ SUITE_OF: dict[str, Suite] = {
     "closed-loop": ClosedLoopSuite(),
     "generation": GenerationSuite(),
     "agreement": AgreementSuite(),
+    "speed": SpeedSuite(),
 }
 
 
@@ -25,3 +28,8 @@ def completed(config: RunConfig) -> RunConfig:
     """A run with its suite's own settings written out, so that its record says them."""
     kind = SUITE_OF[config.suite].settings
     return config if kind is None else replace(config, own=config.settings(kind))
+
+
+def weights_of(config: RunConfig) -> str:
+    """What tells the weights that a run measures from all others."""
+    return speed_weights(config) if config.suite == "speed" else checkpoint_digest(config.checkpoint)

@@ -14,6 +14,7 @@ from cosmos_robot.cli.bench_agreement import agreement
 from cosmos_robot.cli.bench_golden import golden
 from cosmos_robot.cli.bench_runs import closed_loop, forward_dynamics, generation, inverse_dynamics, policy, run
 from cosmos_robot.cli.bench_simulator import prepare_simulator
+from cosmos_robot.cli.bench_speed import speed
 from cosmos_robot.cli.settings import CheckpointOption, DeviceOption, DtypeOption, with_settings
 from cosmos_robot.errors import InvalidInputError, MissingDependencyError
 
@@ -33,6 +34,7 @@ bench_app.command("policy")(policy)
 bench_app.command("closed-loop")(closed_loop)
 bench_app.command("generation")(generation)
 bench_app.command("agreement")(agreement)
+bench_app.command("speed")(speed)
 bench_app.command("golden")(golden)
 bench_app.command("run")(run)
 
