@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from page_world import PageWorld
 from PIL import Image
-from starlette.websockets import WebSocketDisconnect
+from starlette.testclient import WebSocketDenialResponse
 from stepping_model import SteppingModel
 
 import cosmos_robot as cr
@@ -235,9 +235,10 @@ def test_a_key_is_wanted_of_all_but_the_page_itself(serve, world):
             assert client.request(method, path, json={}).status_code == 401
         assert client.get("/facts", headers={"Authorization": "Bearer right"}).status_code == 200
         for path in ("/", "/page/main.js"):  # openpi's websocket has the page's path, and is no page
-            with pytest.raises(WebSocketDisconnect), client.websocket_connect(path):
+            with pytest.raises(WebSocketDenialResponse) as denied, client.websocket_connect(f"ws://localhost{path}"):
                 pass
-        with client.websocket_connect("/", headers={"Authorization": "Api-Key right"}):
+            assert denied.value.status_code == 401
+        with client.websocket_connect("ws://localhost/", headers={"Authorization": "Api-Key right"}):
             pass
 
 
