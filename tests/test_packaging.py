@@ -32,13 +32,15 @@ def test_hugging_face_datasets_from_the_root():
 
 @pytest.mark.slow
 def test_wheel_holds_code_and_domains(tmp_path):
-    """The wheel, unpacked elsewhere, knows its domains and its default negative prompt."""
+    """The wheel, unpacked elsewhere, knows its domains and its default negative prompt, and has the server's page."""
     import zipfile
 
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path / "unpacked")
+    page = Path("cosmos_robot/serving/page")
+    assert {path.name for path in (ROOT / page).iterdir()} == {p.name for p in (tmp_path / "unpacked" / page).iterdir()}
     code = (
         "import cosmos_robot as cr; from cosmos_robot.interface.media_prompt import default_negative_prompt as negative; "
         "cr.WordChecker(); print(cr.__file__, cr.get_domain('av').raw_action_dim, negative()[:13])"

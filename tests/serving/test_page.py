@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import socket
 import uuid
 
 import httpx
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from live_server import live_server
 from page_world import PageWorld
+from stepping_model import answered_actions
 
+from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.envs.pusht_state import agent_position
 from cosmos_robot.serving.settings import ServerSettings
 from cosmos_robot.training.pusht_recording import HELD_OUT_SEED, open_simulator
@@ -135,6 +138,8 @@ def test_generate_an_image_a_video_and_a_policy(visit, address):
     page.click("#from-real")
     page.click("#send")
     expect(page.locator("#answer .chart polyline")).to_have_count(2)
+    page.get_by_role("button", name="Play these actions").click()
+    wait_for_pusher(page, "real", *(256 * (answered_actions(0, 16, get_domain("pusht"))[-1] + 1)))
 
 
 def test_the_queue_is_watched_and_a_job_cancelled(visit, address, world):
@@ -230,14 +235,41 @@ def test_a_phone(visit, address, scheme):
 
 
 @pytest.mark.slow
-def test_tables_that_were_freed(visit, address):
+def test_tables_are_freed(visit, address):
     page = visit(address)
     begin(page)
-    with page.expect_response(re.compile("/steps$")) as moved:
-        point(page, "real", 300, 300)
-    httpx.delete(moved.value.url.removesuffix("/steps"))
+    table = move(page, 300, 300)
+    assert httpx.delete(table).status_code == 204
     point(page, "real", 100, 300)
     expect(page.locator("#curtain")).to_be_visible()
     expect(page.locator("#play-notice")).to_contain_text("begin a new one")
     begin(page)
-    page.said[:] = [text for text in page.said if "404" not in text]
+    table = move(page, 300, 300)
+    page.goto("about:blank")  # who goes leaves no tables behind
+    gone = lambda: httpx.post(f"{table}/steps", json={"targets": [[0, 0]] * 4}, timeout=30).status_code == 404  # noqa: E731
+    wait_until(page, gone)
+    page.said[:] = [text for text in page.said if "404" not in text and text != "about:blank"]
+
+
+def move(page, x, y):
+    """Move the pointer over the real table; gives the address of the tables that the page plays on."""
+    with page.expect_response(re.compile("/steps$")) as moved:
+        point(page, "real", x, y)
+    return moved.value.url.removesuffix("/steps")
+
+
+@pytest.mark.slow
+def test_a_server_that_is_away_for_a_while(visit, world, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with live_server(ServerSettings(data=tmp_path, port=port), world) as url:
+        page = visit(url)
+        expect(page.locator("#standing")).to_have_text("idle")
+    expect(page.locator("#standing")).to_have_text("offline")
+    page.fill("#prompt", "a robot")
+    page.click("#send")
+    expect(page.locator("#ask-notice")).to_have_text("the server cannot be reached.")
+    with live_server(ServerSettings(data=tmp_path, port=port), world):
+        expect(page.locator("#standing")).to_have_text("idle")
+        expect(page.locator("#queue-notice")).to_be_hidden()
+        page.said[:] = [text for text in page.said if "ERR_" not in text]
