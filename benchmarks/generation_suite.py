@@ -36,7 +36,7 @@ from cosmos_robot.types import Frames
 type Mode = Literal["text2image", "text2video", "image2video"]
 
 COPY, OTHER, NO_PROMPT = "first frame copied", "judged by another direction", "no prompt"
-BLOCK, PUSHER, OUTLINE = "T goes as told", "pusher goes as told", "outline of the T"
+BLOCK, MOVES, PUSHER, OUTLINE = "T goes as told", "T moves", "pusher goes as told", "outline of the T"
 ROWS = 100
 """Windows of Push-T where no number is asked for."""
 _LEAST_WAY = 1.5
@@ -110,7 +110,7 @@ class GenerationSuite(WindowSuite):
 
     def series(self, rows: Sequence[Row], domain: Domain) -> list[Series]:
         """Directions, the T's outline, CLIP."""
-        found = [s for name in (BLOCK, PUSHER, OUTLINE) for s in single(rows, name, "", higher_is_better=True)]
+        found = [s for name in (BLOCK, MOVES, PUSHER, OUTLINE) for s in single(rows, name, "", higher_is_better=True)]
         return found + single(rows, "clip", "", higher_is_better=True)
 
     def pooled(self, rows: Sequence[Row], domain: Domain) -> list[Pooled]:
@@ -197,6 +197,7 @@ def _pusht_figures(row: PlannedRow, shown: dict[str, Frames], *, still: bool) ->
         return figures
     drawn = DIRECTIONS[int(np.random.default_rng([row.seed, 0xB4]).integers(len(DIRECTIONS)))]
     judged = [(name, move, row.case) for name, move in moves.items()] + [(OTHER, moves[MODEL], drawn)]
+    figures[MOVES] = {name: float(move.block_moves) for name, move in moves.items()}
     figures[BLOCK] = {name: float(move.block_goes(direction)) for name, move, direction in judged}
     figures[PUSHER] = {name: float(move.pusher_goes(direction)) for name, move, direction in judged}
     return figures | {"way": moves[MODEL].block_along(row.case)}

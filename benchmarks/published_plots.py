@@ -80,3 +80,4 @@ def _shares(figure: Any, results: Results) -> None:
     axes.set_xticks(np.linspace(0, 1, 6), [f"{share:.0%}" for share in np.linspace(0, 1, 6)])
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
+    axes.spines["bottom"].set_bounds(0, 1)

@@ -32,7 +32,9 @@ _LINES: tuple[Shown, ...] = (
     ("policy in gym-pusht, told a direction: T got there", "closed-loop", "success", _SHARE),
     ("the same, best of 4", "closed-loop", "success, best of 4", _SHARE),
     ("video from words: T goes as told", "text2video", "T goes as told", _SHARE),
+    ("the same: T moves at all", "text2video", "T moves", _SHARE),
     ("video from words and frame: T goes as told", "image2video", "T goes as told", _SHARE),
+    ("the same: T moves at all", "image2video", "T moves", _SHARE),
     ("image from words: outline of the T", "text2image", "outline of the T", ""),
 )
 

@@ -46,8 +46,13 @@ class Movement:
             0.0 if last is None else last.overlap,
         )
 
+    @property
+    def block_moves(self) -> bool:
+        """Whether the T is pushed, in whatever direction, as far as training calls a push."""
+        return self.block is not None and bool(np.linalg.norm(self.block) >= HindsightLimits().push)
+
     def block_goes(self, direction: str) -> bool:
-        """Whether the T is pushed in a direction, as far as training calls a push."""
+        """Whether it is pushed in a direction."""
         return self.block is not None and is_towards(self.block, direction, HindsightLimits().push)
 
     def block_along(self, direction: str) -> list[float] | None:

@@ -13,7 +13,16 @@ pytest.importorskip("gym_pusht")
 import torch
 from pusht_worlds import CopiedVideos, NoisyVideos, Videos, clips_by_caption, push_shard
 
-from cosmos_robot.benchmarks.generation_suite import BLOCK, COPY, NO_PROMPT, OTHER, OUTLINE, PUSHER, GenerationSettings
+from cosmos_robot.benchmarks.generation_suite import (
+    BLOCK,
+    COPY,
+    MOVES,
+    NO_PROMPT,
+    OTHER,
+    OUTLINE,
+    PUSHER,
+    GenerationSettings,
+)
 from cosmos_robot.benchmarks.metrics_clip import clip_absent, clip_score
 from cosmos_robot.benchmarks.report_figures import compare, read_figures
 from cosmos_robot.benchmarks.run_config import RunConfig
@@ -71,6 +80,7 @@ def _lines(folder):
 def test_videos_are_ranked_as_is_known(run_of, mode):
     lines = _lines(run_of(mode))
     assert lines[BLOCK, "model"] == [1.0, 0.0, 0.0]
+    assert lines[MOVES, "model"][:2] == [1.0, 0.0]
     assert lines[PUSHER, "model"][:2] == [1.0, 0.0]
     assert lines[PUSHER, "model"][2] <= 0.5  # in noise a pusher is found anywhere: one in four is right
     for metric in (BLOCK, PUSHER):
