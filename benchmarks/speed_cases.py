@@ -15,6 +15,7 @@ from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.domains.view_points import VIEW_SENTENCES
 from cosmos_robot.engine.engine import Engine
 from cosmos_robot.engine.media import MediaInput, generate_media
+from cosmos_robot.interface.media_prompt import finish_prompt
 from cosmos_robot.types import ActionMode, ModelInput
 
 TASK = "Put the pot to the left of the purple item"
@@ -103,12 +104,15 @@ def action_request(case: Case, seed: int, num_steps: int) -> ModelInput:
 
 def media_request(case: Case, seed: int, num_steps: int) -> MediaInput:
     """Make item `seed` of a text2video case."""
+    form = {
+        "num_frames": case.chunk + 1,
+        "fps": get_domain(case.domain).fps,
+        "size": (case.height, case.width),
+    }
     return MediaInput(
         mode="text2video",
-        prompt=TASK,
-        size=(case.height, case.width),
-        num_frames=case.chunk + 1,
-        fps=get_domain(case.domain).fps,
+        prompt=finish_prompt(TASK, **form),  # type: ignore[arg-type]
+        **form,  # type: ignore[arg-type]
         num_steps=num_steps,
         shift=SHIFT,
         seed=seed,

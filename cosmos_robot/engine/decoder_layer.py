@@ -89,16 +89,14 @@ def decoder_layer(
     # A group that is the whole batch has its keys written by the region itself.
     room = groups[0].behind(index) if len(groups) == 1 and groups[0].room else None
     query, key, value = regions.project(layer, weights, tokens, context.rotary, room)
-    backend = layer.self_attn.processor._attention_backend
-    projected = query, key, value
-    projected = query, key, value
-    attended = [_attend(group, index, projected, written=room is not None, backend=backend) for group in groups]
+    projected, processor = (query, key, value), layer.self_attn.processor
+    attended = [_attend(group, index, projected, processor, written=room is not None) for group in groups]
     joined = attended[0] if len(attended) == 1 else torch.cat(attended)
     return regions.finish(layer, weights, tokens, joined.flatten(-2, -1))
 
 
 def _attend(
-    group: PromptGroup, index: int, projected: tuple[Tensor, Tensor, Tensor], *, written: bool, backend: Any
+    group: PromptGroup, index: int, projected: tuple[Tensor, Tensor, Tensor], processor: Any, *, written: bool
 ) -> Tensor:
     """Full attention of a group's generation tokens over its prompts and themselves, without a mask."""
     query, key, value = (part[group.start : group.stop] for part in projected)
@@ -111,5 +109,16 @@ def _attend(
             behind = group.behind(index)
             behind[0].copy_(key)
             behind[1].copy_(value)
-    attended: Tensor = dispatch_attention_fn(query, keys, values, is_causal=False, enable_gqa=True, backend=backend)
+    parallel = processor._parallel_config
+    if parallel is not None:  # diffusers' exchange between devices takes as many heads of keys as of queries
+        keys, values = (x.repeat_interleave(query.shape[2] // x.shape[2], dim=2) for x in (keys, values))
+    attended: Tensor = dispatch_attention_fn(
+        query,
+        keys,
+        values,
+        is_causal=False,
+        enable_gqa=parallel is None,
+        backend=processor._attention_backend,
+        parallel_config=parallel,
+    )
     return attended

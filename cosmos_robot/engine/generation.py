@@ -16,6 +16,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from cosmos_robot.engine.context_parallel import SequenceShards
 from cosmos_robot.engine.decoder_layer import PLAIN, Regions, decoder_layer
 from cosmos_robot.engine.layout import PositionConfig, SequenceLayout
 from cosmos_robot.engine.projections import UNMERGED, LayerWeights, MergedProjections, weights_signature
@@ -69,6 +70,7 @@ class GenerationContext:
         noisy: 1 at noisy tokens, 0 at clean ones: `[N, 1]`.
         heads: the action projections, or None for a mode without actions.
         weights: merged projections of each layer.
+        shards: where the tokens are split among devices; None is one device.
     """
 
     layout: SequenceLayout
@@ -77,6 +79,7 @@ class GenerationContext:
     noisy: Tensor
     heads: ActionHeads | None
     weights: tuple[LayerWeights, ...]
+    shards: SequenceShards | None = None
 
     @property
     def kind(self) -> Hashable:
@@ -154,6 +157,8 @@ class GenerationTower:
         sound = (model.audio_proj_in, model.audio_proj_out) if model.config.sound_gen else ()
         inside = chain.from_iterable(_generation_modules(layer) for layer in model.layers)
         weights = weights_signature([*outside, *sound, *inside])
+        if model._parallel_config is not None:  # processes talk to each other within a step
+            return None
         embeds = (getattr(model, name, None) for name in ("action_modality_embed", "audio_modality_embed"))
         return None if weights is None else (*weights, *(e.data_ptr() for e in embeds if e is not None))
 
@@ -175,18 +180,25 @@ class GenerationTower:
             [layout.positions(prompt_length=n, fps=f, config=self._positions) for n, f in wanted], dim=1
         )
         cos, sin = model.rotary_emb(position_ids=positions.to(self.device), device=self.device, dtype=self.dtype)
+        groups, rotary = group_by_length(prompts), (cos.unsqueeze(2), sin.unsqueeze(2))
+        shards = SequenceShards.of(model)
+        if shards is not None:
+            groups = tuple(shards.of_prompts(group) for group in groups)
+            rotary = shards.mine(rotary[0]), shards.mine(rotary[1])
         return GenerationContext(
             layout=layout,
-            groups=group_by_length(prompts),
-            rotary=(cos.unsqueeze(2), sin.unsqueeze(2)),
+            groups=groups,
+            rotary=rotary,
             noisy=layout.noisy_tokens().to(self.device, self.dtype).unsqueeze(-1),
             heads=self._action_heads(domain_ids) if layout.action_rows else None,
             weights=self._merged.weights() if self._merged else (UNMERGED,) * len(model.layers),
+            shards=shards,
         )
 
     def ready(self, context: GenerationContext) -> GenerationContext:
         """Give a context rooms for keys and values where they are wanted, no gradient needs them, and they fit."""
-        if not self._rooms or torch.is_grad_enabled() or not fits_in_room(context.groups, context.layout.length):
+        alone = self._rooms and context.shards is None and not torch.is_grad_enabled()
+        if not alone or not fits_in_room(context.groups, context.layout.length):
             return context
         return context.with_room()
 
@@ -211,10 +223,13 @@ class GenerationTower:
         """
         model, layout = self._transformer, context.layout
         tokens = self._embed(context, latents) + time * context.noisy
-        tokens = model.norm_moe_gen(self._decode(tokens, context))
-        vision_tokens, sound_tokens, action_tokens = tokens.split(
-            [layout.vision_tokens, layout.sound_frames, layout.action_rows], dim=1
-        )
+        if context.shards is None:
+            tokens = model.norm_moe_gen(self._decode(tokens, context))
+        else:
+            part = model.norm_moe_gen(self._decode(context.shards.mine(tokens), context))
+            tokens = context.shards.whole(part, layout.length)
+        lengths = [layout.vision_tokens, layout.sound_frames, layout.action_rows]
+        vision_tokens, sound_tokens, action_tokens = torch.split(tokens, lengths, dim=1)
         vision = sound = action = None
         if layout.generates_vision:
             vision = self._unpatchify(model.proj_out(vision_tokens), layout)
