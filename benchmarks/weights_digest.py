@@ -5,11 +5,11 @@ from pathlib import Path
 
 from cosmos_robot.world_model import EMBEDDED
 
-_PART = 1 << 20
-
-
 def weights_digest(checkpoint: str | None) -> str | None:
-    """A digest of a local checkpoint's weights: of each file's name, size, first and last MiB. None for one elsewhere.
+    """A digest of a local checkpoint's weights, of each file's name and every byte of it. None for one elsewhere.
+
+    Of a part of each file it would not do: post-training that leaves the first and the last layers alone changes
+    neither the beginning nor the end.
 
     Args:
         checkpoint: as for `load_world_model`; None is the embedded one.
@@ -19,10 +19,7 @@ def weights_digest(checkpoint: str | None) -> str | None:
         return None
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.safetensors")):
-        size = path.stat().st_size
-        digest.update(f"{path.relative_to(folder).as_posix()} {size}\n".encode())
+        digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}\n".encode())
         with path.open("rb") as file:
-            digest.update(file.read(_PART))
-            file.seek(max(0, size - _PART))
-            digest.update(file.read(_PART))
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
