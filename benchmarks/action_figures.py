@@ -10,6 +10,7 @@ from cosmos_robot.benchmarks.metrics_actions import in_model_space, no_normalise
 from cosmos_robot.benchmarks.suite import MODEL, Row, Scatter, Series, key_of, single
 from cosmos_robot.benchmarks.window_suite import Case
 from cosmos_robot.domains.domain import Domain
+from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.types import Actions, ActionSpace
 
 OTHER, ZERO = "another episode's actions", "zero actions"
@@ -27,7 +28,12 @@ def action_row(
         case: the row.
         answers: `[k, T, D]` in robot units: k answers to the same window.
         controls: whether other answers, wrong on purpose, stand beside them.
+
+    Raises:
+        InvalidInputError: if an answer is not finite; a row fails then, it is not left out of a mean.
     """
+    if not np.isfinite(answers).all():
+        raise InvalidInputError("the world model answered actions that are no numbers (NaN or infinity).")
     truth = case.window.actions.values
     actions: dict[str, NDArray[np.floating]] = {MODEL: answers}
     absent: dict[str, str] = {}

@@ -131,8 +131,9 @@ def _on_canvas(world_model: WorldModel, truth: Frames, clip: Frames, domain: Dom
     fitted = np.stack([fit(frame, canvas) for frame in truth])
     if fitted.shape != clip.shape:
         raise InvalidInputError(
-            f"frames of {truth.shape[1]}x{truth.shape[2]} were answered with {clip.shape[1]}x{clip.shape[2]} (HxW), "
-            f"where {fitted.shape[1]}x{fitted.shape[2]} was expected."
+            f"{len(truth)} frames of {truth.shape[1]}x{truth.shape[2]} were answered with {len(clip)} of "
+            f"{clip.shape[1]}x{clip.shape[2]} (HxW), where {len(fitted)} of {fitted.shape[1]}x{fitted.shape[2]} "
+            "were expected."
         )
     return fitted
 

@@ -13,6 +13,8 @@ from cosmos_robot.types import Frames
 
 TRUE = "true frames"
 FEATURES = "fvd_features"
+LEAST_FRAMES = 10
+"""Of a clip: fewer are gone before I3D's last pooling, which fails then."""
 
 
 def clip_features(weights: str | None, shown: Mapping[str, Frames], absent: dict[str, str]) -> dict[str, Any]:
@@ -25,7 +27,11 @@ def clip_features(weights: str | None, shown: Mapping[str, Frames], absent: dict
     """
     if weights is None:
         absent["fvd"] = "the I3D network was not named (--fvd-weights i3d_torchscript.pt)."
-        return {}
+        return {FEATURES: None}
+    least = min(len(frames) for frames in shown.values())
+    if least < LEAST_FRAMES:
+        absent["fvd"] = f"I3D needs clips of at least {LEAST_FRAMES} frames; these have {least}."
+        return {FEATURES: None}
     return {FEATURES: {name: _network(weights)(frames) for name, frames in shown.items()}}
 
 

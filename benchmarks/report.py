@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from cosmos_robot.benchmarks.needed_packages import needed
-from cosmos_robot.benchmarks.report_figures import Line, RunFigures, compare, read_figures
+from cosmos_robot.benchmarks.report_figures import Line, RunFigures, compare, named_apart, read_figures
 from cosmos_robot.benchmarks.report_plots import curves_svg, scatter_svg, step_metrics
-from cosmos_robot.benchmarks.report_text import as_json, as_markdown, facts, shown, title
+from cosmos_robot.benchmarks.report_text import as_json, as_markdown, facts, shown, title, unpaired
 from cosmos_robot.benchmarks.report_videos import shown_videos
 from cosmos_robot.benchmarks.suite import MODEL
 from cosmos_robot.errors import InvalidInputError
@@ -40,7 +40,7 @@ def write_report(folders: Sequence[Path], out: Path) -> list[Path]:
     """
     if not folders:
         raise InvalidInputError("name at least one run.")
-    runs = [read_figures(folder) for folder in folders]
+    runs = named_apart([read_figures(folder) for folder in folders])
     lines = compare(runs)
     out.parent.mkdir(parents=True, exist_ok=True)
     texts = {
@@ -66,6 +66,7 @@ def render(runs: Sequence[RunFigures], lines: Sequence[Line]) -> str:
         columns=[run.name for run in runs],
         differences=[f"{run.name} minus {runs[0].name}" for run in runs[1:]],
         groups=_groups(lines),
+        unpaired=unpaired(runs),
         curves=[curves_svg(runs, metric) for metric in step_metrics(runs)],
         scatters=[{"run": run.name, "svg": scatter_svg(scatter)} for run in runs for scatter in run.scatters],
     )

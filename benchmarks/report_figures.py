@@ -1,7 +1,7 @@
 """The figures of a report, computed from the rows of runs: means with their intervals, and differences of runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,8 @@ class Line:
         higher_is_better: which way is up.
         variant: `model`, or a control.
         estimates: one for each run; None where a run has not got it.
-        differences: from the first run, over the rows that both have; one for each further run.
+        differences: from the first run, over the rows that both have; one for each further run, None where it is of
+            other episodes.
     """
 
     metric: str
@@ -105,6 +106,30 @@ def read_figures(folder: Path) -> RunFigures:
     )
 
 
+def named_apart(runs: Sequence[RunFigures]) -> list[RunFigures]:
+    """Runs whose folders have the same name, with the folders above in their names, as many as it takes.
+
+    Raises:
+        InvalidInputError: if a folder is there twice.
+    """
+    places = [run.folder.resolve() for run in runs]
+    twice = next((place for place in places if places.count(place) > 1), None)
+    if twice is not None:
+        raise InvalidInputError(f"{twice} was named twice; a run is compared with others.")
+    depth = 1
+    while len({place.parts[-depth:] for place in places}) < len(places):
+        depth += 1
+    return [
+        replace(run, name="/".join(place.parts[-depth:]) if depth > 1 else run.name)
+        for run, place in zip(runs, places, strict=True)
+    ]
+
+
+def same_episodes(run: RunFigures, other: RunFigures) -> bool:
+    """Whether rows of two runs that have the same key are of the same thing."""
+    return bool(run.head["episodes_digest"] == other.head["episodes_digest"])
+
+
 def compare(runs: Sequence[RunFigures]) -> list[Line]:
     """The table of one run or of several side by side.
 
@@ -115,15 +140,16 @@ def compare(runs: Sequence[RunFigures]) -> list[Line]:
     if len(kinds) != 1:
         raise InvalidInputError(f"runs of one suite and one domain stand side by side; got {', '.join(kinds)}.")
     found = [{(s.metric, s.variant): s for s in run.series} for run in runs]
+    paired = [same_episodes(runs[0], run) for run in runs]
     names = dict.fromkeys((s.metric, s.variant) for run in runs for s in run.series)
     lines = []
     for metric, variant in names:
         each = [run.get((metric, variant)) for run in found]
         known = next(s for s in each if s is not None)
         estimates = tuple(None if s is None else mean_of(s.values, _groups(s.values)) for s in each)
-        lines.append(Line(metric, known.unit, known.higher_is_better, variant, estimates, _differences(each)))
+        lines.append(Line(metric, known.unit, known.higher_is_better, variant, estimates, _differences(each, paired)))
     lines += [
-        _pooled_line([run.pooled.get(key) for run in runs])
+        _pooled_line([run.pooled.get(key) for run in runs], paired)
         for key in dict.fromkeys(key for run in runs for key in run.pooled)
     ]
     order = list(dict.fromkeys(line.metric for line in lines))
@@ -160,11 +186,11 @@ def _groups(values: Mapping[RowKey, Any]) -> dict[RowKey, int]:
     return {key: key[0] for key in values}
 
 
-def _differences(each: Sequence[Series | None]) -> tuple[Estimate | None, ...]:
+def _differences(each: Sequence[Series | None], paired: Sequence[bool]) -> tuple[Estimate | None, ...]:
     first, *others = each
     found: list[Estimate | None] = []
-    for other in others:
-        if first is None or other is None:
+    for other, same in zip(others, paired[1:], strict=True):
+        if first is None or other is None or not same:
             found.append(None)
             continue
         values = {key: other.values[key] - first.values[key] for key in other.values if key in first.values}
@@ -172,14 +198,14 @@ def _differences(each: Sequence[Series | None]) -> tuple[Estimate | None, ...]:
     return tuple(found)
 
 
-def _pooled_line(each: Sequence[tuple[Pooled, Estimate] | None]) -> Line:
+def _pooled_line(each: Sequence[tuple[Pooled, Estimate] | None], paired: Sequence[bool]) -> Line:
     known, _ = next(found for found in each if found is not None)
     first, *others = each
     differences = tuple(
         None
-        if first is None or other is None
+        if first is None or other is None or not same
         else paired_difference(first[0].values, other[0].values, _groups(other[0].values), known.measure)
-        for other in others
+        for other, same in zip(others, paired[1:], strict=True)
     )
     estimates = tuple(None if found is None else found[1] for found in each)
     return Line(known.metric, known.unit, known.higher_is_better, known.variant, estimates, differences)

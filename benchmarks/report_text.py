@@ -5,8 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cosmos_robot.benchmarks.bootstrap_interval import Estimate
-from cosmos_robot.benchmarks.report_figures import Line, RunFigures, curve
-from cosmos_robot.benchmarks.suite import MODEL
+from cosmos_robot.benchmarks.report_figures import Line, RunFigures, curve, same_episodes
 
 
 def as_json(runs: Sequence[RunFigures], lines: Sequence[Line]) -> dict[str, Any]:
@@ -43,6 +42,7 @@ def as_markdown(runs: Sequence[RunFigures], lines: Sequence[Line]) -> str:
         cells = [shown(found) for found in line.estimates] + [shown(found, sign=True) for found in line.differences]
         text.append(f"| {title(line)} | {line.variant} | {' | '.join(cells)} |")
     text += ["", "Means with their bootstrap intervals of 95 of 100 over episodes; n rows of so many episodes."]
+    text += [f"\n{told}" for told in unpaired(runs)]
     for run in runs:
         text += [f"\n{run.name}: {name}: {why}" for name, why in run.absent.items()]
         text += [f"\n{run.name}, row {row['row']} failed: {row['error']}" for row in run.failed]
@@ -53,6 +53,12 @@ def title(line: Line) -> str:
     """A metric with its unit, and which way is better."""
     unit = f", {line.unit}" if line.unit else ""
     return f"{line.metric.replace('_', ' ')}{unit} {'↑' if line.higher_is_better else '↓'}"
+
+
+def unpaired(runs: Sequence[RunFigures]) -> list[str]:
+    """Which runs have no differences, because their rows are of other episodes."""
+    others = [run.name for run in runs if not same_episodes(runs[0], run)]
+    return [f"No differences of {name} and {runs[0].name}: they are of other episodes." for name in others]
 
 
 def shown(found: Estimate | None, *, sign: bool = False) -> str:
@@ -94,8 +100,3 @@ def _weights(head: Mapping[str, Any]) -> str:
 def machines(run: RunFigures) -> list[dict[str, Any]]:
     """The machines that rows were measured on."""
     return [dict(pairs) for pairs in dict.fromkeys(tuple(row["machine"].items()) for row in run.rows)]
-
-
-def summary_lines(lines: Sequence[Line]) -> list[Line]:
-    """Those of the model alone, for a glance."""
-    return [line for line in lines if line.variant == MODEL]

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from cosmos_robot.benchmarks.report_figures import RunFigures, ranked_rows, ranking_series
-from cosmos_robot.benchmarks.run_execution import read_prediction
+from cosmos_robot.benchmarks.run_execution import has_prediction, read_prediction
 from cosmos_robot.datasets.video import write_video
 from cosmos_robot.types import Frames
 
@@ -45,7 +45,7 @@ def shown_videos(run: RunFigures) -> tuple[list[ShownVideo], str | None]:
     ranking = ranking_series(run)
     if ranking is None:
         return [], "no figure says which row is best."
-    ranked = [(row, value) for row, value in ranked_rows(run) if read_prediction(run.folder, row["row"]) is not None]
+    ranked = [(row, value) for row, value in ranked_rows(run) if has_prediction(run.folder, row["row"])]
     if not ranked:
         return [], "the run kept no predictions (--keep-predictions)."
     found = []

@@ -1,6 +1,7 @@
 """Rows of a benchmark in a file that grows while it runs, so that a run goes on where it was stopped."""
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -50,10 +51,12 @@ class RowFile:
         """Add rows; they are on disk when this returns."""
         with self.path.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
+            file.flush()
+            os.fsync(file.fileno())
 
     def _drop_torn_line(self) -> None:
-        """Cut off a last line that a stop in the middle of writing left without its end."""
+        """Cut off a last line that a stop in the middle of writing left without its end; what is before it stays."""
         if self.path.exists():
             text = self.path.read_bytes()
             if not text.endswith(b"\n"):
-                self.path.write_bytes(text[: text.rfind(b"\n") + 1])
+                os.truncate(self.path, text.rfind(b"\n") + 1)

@@ -6,6 +6,7 @@ rows.jsonl      a result for each, as they come
 predictions/    on request: what was predicted and what was true, by row
 """
 
+import fcntl
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from cosmos_robot.benchmarks.run_plan import PlannedRow, write_plan
 from cosmos_robot.benchmarks.suite import Row
 from cosmos_robot.benchmarks.suites import SUITE_OF, completed, weights_of
 from cosmos_robot.datasets.atomic_file import replaced_when_complete
+from cosmos_robot.errors import InvalidInputError
 
 type Report = Callable[[int, int, int], None]
 """Called with (rows done, rows in all, rows failed) after each batch."""
@@ -67,7 +69,7 @@ def execute(
         report: told of the progress.
 
     Raises:
-        InvalidInputError: if the folder holds another run, or the episodes do not fit.
+        InvalidInputError: if the folder holds another run, another process runs it, or the episodes do not fit.
         CheckpointError: if there is no such checkpoint.
     """
     config = completed(config)
@@ -77,10 +79,25 @@ def execute(
         "episodes_digest": episodes_digest(config.episodes) if config.episodes else None,
     }
     identity = config.identity() | made_of
-    if renew:
-        _clear_other_run(folder, identity)
-    rows = RowFile(folder, identity)
-    write_plan(folder / "plan.jsonl", plan)
+    with _alone(folder):
+        if renew:
+            _clear_other_run(folder, identity)
+        rows = RowFile(folder, identity)
+        write_plan(folder / "plan.jsonl", plan)
+        _measure_missing(plan, rows, config, load, workers or Workers(), retry_failed=retry_failed, report=report)
+        return latest(rows.read())
+
+
+def _measure_missing(
+    plan: Sequence[PlannedRow],
+    rows: RowFile,
+    config: RunConfig,
+    load: LoadModel,
+    workers: Workers,
+    *,
+    retry_failed: bool,
+    report: Report | None,
+) -> None:
     found = latest(rows.read())
     failed = {row["row"] for row in found if row["status"] == "failed"}
     done = {row["row"] for row in found} - (failed if retry_failed else set())
@@ -89,22 +106,46 @@ def execute(
     if report is not None:
         report(count, len(plan), failures)
     if not missing:
-        return found
+        return
     batches = _batches(missing, config.batch)
-    with _pool(workers or Workers(), config, load, most=len(batches)) as pool:
+    with _pool(workers, config, load, most=len(batches)) as pool:
         for results in dispatch(batches, pool):
-            _keep(folder, results)
+            _keep(rows.path.parent, results)
             rows.append([result.row for result in results])
             count += len(results)
             failures += sum(result.row["status"] == "failed" for result in results)
             if report is not None:
                 report(count, len(plan), failures)
-    return latest(rows.read())
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run's folder: two that go on with one run would write every row twice.
+
+    Whatever ends this process lets go of the folder.
+
+    Raises:
+        InvalidInputError: if another process is at it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InvalidInputError(
+                f"another process is measuring the run in {folder}; wait until it has ended, or choose another folder."
+            ) from error
+        yield
 
 
 def latest(rows: Sequence[Row]) -> list[Row]:
     """The last result of each row, in the order of the plan: one that was tried again replaces the failed one."""
     return [row for _, row in sorted({row["row"]: row for row in rows}.items())]
+
+
+def has_prediction(folder: Path, row: int) -> bool:
+    """Whether the prediction of a row was kept."""
+    return _prediction(folder, row).is_file()
 
 
 def read_prediction(folder: Path, row: int) -> dict[str, NDArray[Any]] | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cosmos_robot.world_model import EMBEDDED
 
+
 def weights_digest(checkpoint: str | None) -> str | None:
     """A digest of a local checkpoint's weights, of each file's name and every byte of it. None for one elsewhere.
 

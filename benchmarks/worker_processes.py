@@ -87,6 +87,9 @@ def _serve(connection: Connection, config: RunConfig, load: LoadModel, number: i
     except CosmosRobotError as error:
         connection.send(error)
         return
+    except Exception as error:  # noqa: BLE001  (as no memory on its GPU: each row would die of it, one after another)
+        connection.send(CosmosRobotError(f"worker {number} could not begin: {type(error).__name__}: {error}"))
+        return
     measure: Callable[[Batch], Any] = worker.measure
     while True:
         try:

@@ -22,7 +22,7 @@ class RayPool:
 
     Raises:
         MissingDependencyError: if Ray is not installed.
-        InvalidInputError: if the cluster cannot be reached.
+        InvalidInputError: if the cluster cannot be reached, or has no room for so many.
     """
 
     def __init__(self, address: str, size: int | None, config: RunConfig, load: LoadModel) -> None:
@@ -32,8 +32,10 @@ class RayPool:
             self._ray.init(log_to_driver=False, **where)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise InvalidInputError(f"there is no Ray cluster at {address}: {error}") from error
-        gpus = int(self._ray.cluster_resources().get("GPU", 0))
+        have = self._ray.cluster_resources()
+        gpus = int(have.get("GPU", 0))
         self.size = size or max(1, gpus)
+        self._check_room(int(have.get("CPU", 0)), gpus)
         self._begin, self._gpus = (config, load), gpus
         self._actors = [self._start(number) for number in range(self.size)]
         self._pending: dict[Any, int] = {}
@@ -67,9 +69,20 @@ class RayPool:
             if isinstance(cause, CosmosRobotError):
                 raise cause from error
             raise
-        except exceptions.RayActorError as error:
+        except exceptions.RayError as error:  # the actor, its node or its answer is lost
+            self._ray.kill(self._actors[number])  # where it lives on, it holds its GPU
             self._actors[number] = self._start(number)
             return Answer(number, None, str(error).splitlines()[0])
+
+    def _check_room(self, cores: int, gpus: int) -> None:
+        """An actor for which there is no room would wait for ever, and its rows with it."""
+        room, of = (gpus, "GPUs") if gpus else (cores, "CPU cores")
+        if self.size > room:
+            self._ray.shutdown()
+            raise InvalidInputError(
+                f"{self.size} actors need as many {of}, and the Ray cluster has {room}; "
+                f"ask for at most {room} with --workers."
+            )
 
     def _start(self, number: int) -> Any:
         config, load = self._begin

@@ -11,6 +11,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 from cosmos_robot.benchmarks import metrics_perceptual
 from cosmos_robot.benchmarks.bootstrap_interval import mean_of, paired_difference, statistic_of
+from cosmos_robot.benchmarks.fvd_figures import clip_features
 from cosmos_robot.benchmarks.metrics_actions import (
     DTW_THRESHOLD,
     no_poses,
@@ -162,6 +163,14 @@ def test_video_features_come_from_a_torchscript_file(tmp_path):
     assert VideoFeatures(tmp_path / "i3d.pt")(clip) == [0.0, 90.0, 0.0]
     with pytest.raises(InvalidInputError, match="I3D"):
         VideoFeatures(tmp_path / "nothing.pt")
+
+
+def test_a_clip_too_short_for_fvd_says_so():
+    for weights, frames, reason in ((None, 17, "--fvd-weights"), ("i3d.pt", 9, "at least 10 frames; these have 9")):
+        absent = {}
+        clip = np.zeros((frames, 16, 16, 3), np.uint8)
+        assert clip_features(weights, {"model": clip, "true frames": clip}, absent) == {"fvd_features": None}
+        assert reason in absent["fvd"]
 
 
 def test_pose_errors_by_hand():

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("gym_pusht")
 
-from bench_models import LoadFaulty, copying, perfect, random
+from bench_models import LoadFaulty, NoNumbers, copying, perfect, random, record_episodes
 from typer.testing import CliRunner
 
 from cosmos_robot.benchmarks.metrics_frames import PSNR_LIMIT
@@ -118,12 +118,15 @@ def _rmse_of_noise(runs):
 
 
 def test_policy_ranks_them(runs):
-    """The perfect Push-T's own policy is another pusher than the recorded ones, and still nearer than noise."""
+    """The perfect Push-T chooses what was recorded; a constant and noise are as far off as can be reckoned."""
     lines = _lines(runs, "policy")
     good, still, noise = _values(lines["action RMSE", "model"])
-    assert max(good, still) < noise
+    assert good == 0.0 < still < noise
+    assert _values(lines["normalised DTW", "model"])[0] == 1.0
+    assert still == _values(lines["action RMSE", "zero actions"])[0]
+    assert noise == pytest.approx(_rmse_of_noise(runs), abs=0.03)
     best = _values(lines["action RMSE, best of 3", "model"])
-    assert best[0] == pytest.approx(good)  # it always says the same
+    assert best[:2] == [good, still]  # they always say the same
     assert best[2] < noise
 
 
@@ -217,6 +220,34 @@ def test_runs_that_cannot_stand_side_by_side(runs, tmp_path):
         write_report([runs / "policy" / "random", runs / "inverse-dynamics" / "random"], tmp_path / "page.html")
     with pytest.raises(InvalidInputError, match="no folder of a benchmark run"):
         write_report([tmp_path], tmp_path / "page.html")
+
+
+def test_rows_of_other_episodes_are_not_paired(runs, tmp_path):
+    """They have the same keys: the first windows of the first episodes, with the same noise."""
+    own = tmp_path / "policy" / "random"
+    record_episodes(tmp_path / "others", episodes=2, steps=16)
+    config = RunConfig(suite="policy", episodes=str(tmp_path / "others"), domain="pusht")
+    execute(config, own, load=random, digest="random")
+    _, markdown, data = write_report([runs / "policy" / "random", own], tmp_path / "page.html")
+    told = json.loads(data.read_text())
+    assert {difference for line in told["figures"] for difference in line["differences"]} == {None}
+    names = [run["name"] for run in told["runs"]]
+    assert names == [f"{folder.name}/policy/random" for folder in (runs, tmp_path)]  # the same name, told apart
+    for text in (markdown, tmp_path / "page.html"):
+        assert f"No differences of {names[1]} and {names[0]}" in text.read_text()
+    with pytest.raises(InvalidInputError, match="named twice"):
+        write_report([own, own], tmp_path / "page.html")
+
+
+def test_a_run_in_which_every_row_failed(runs, tmp_path):
+    config = RunConfig(suite="policy", episodes=str(runs / "episodes"), domain="pusht", batch=6)
+    rows = execute(config, tmp_path / "run", load=lambda *_: NoNumbers(), digest="x")
+    assert {row["error"] for row in rows} == {
+        "InvalidInputError: the world model answered actions that are no numbers (NaN or infinity)."
+    }
+    page, markdown, _ = write_report([tmp_path / "run"], tmp_path / "page.html")
+    assert page.read_text().count("that are no numbers") == len(rows) == 6
+    assert "0 of 6, 6 failed" in markdown.read_text()
 
 
 def test_the_command(runs, tmp_path):

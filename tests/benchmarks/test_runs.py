@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("gym_pusht")
 
-from bench_models import LoadFaulty, LoadMortal, copying, perfect, random, record_episodes, unloadable
+from bench_models import LoadFaulty, LoadMortal, copying, perfect, random, record_episodes, too_large, unloadable
 
 from cosmos_robot.benchmarks.row_dispatch import Answer, dispatch
 from cosmos_robot.benchmarks.row_worker import Result
@@ -23,7 +23,7 @@ from cosmos_robot.benchmarks.run_episodes import open_run_episodes
 from cosmos_robot.benchmarks.run_execution import Workers, execute, read_prediction, read_run
 from cosmos_robot.benchmarks.run_file import read_run_file
 from cosmos_robot.benchmarks.run_plan import PlannedRow, plan_rows, read_plan, run_windows
-from cosmos_robot.errors import CheckpointError, InvalidInputError
+from cosmos_robot.errors import CheckpointError, CosmosRobotError, InvalidInputError
 
 
 @pytest.fixture(autouse=True)
@@ -226,6 +226,9 @@ def test_a_killed_worker_loses_no_row_and_doubles_none(config, tmp_path):
 def test_workers_begin_or_say_why_not(config, tmp_path):
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         execute(config, tmp_path, load=unloadable, digest="x", workers=Workers(2))
+    with pytest.raises(CosmosRobotError, match=r"worker \d could not begin: MemoryError: no room"):
+        execute(config, tmp_path, load=too_large, digest="x", workers=Workers(2))
+    assert read_run(tmp_path)[1] == []  # no row is said to have failed
 
 
 @pytest.mark.slow
@@ -274,7 +277,16 @@ def test_actors_of_a_local_cluster(config, tmp_path, monkeypatch):
     load = LoadMortal((planned[5].seed,), tmp_path / "marks")
     rows = execute(replace(config, batch=3), tmp_path / "run", load=load, digest="x", workers=Workers(1, "local"))
     assert len(list((tmp_path / "marks").iterdir())) == 1
+    assert sorted(json.loads(line)["row"] for line in (tmp_path / "run" / "rows.jsonl").open()) == list(range(12))
     assert _strip(rows) == _strip(_run(config, tmp_path / "alone"))
+
+
+@pytest.mark.e2e
+def test_actors_for_which_there_is_no_room(config, tmp_path):
+    ray = pytest.importorskip("ray")
+    with pytest.raises(InvalidInputError, match="10000 actors need as many"):
+        execute(config, tmp_path, load=copying, digest="x", workers=Workers(10_000, "local"))
+    assert not ray.is_initialized()
 
 
 def test_a_file_names_several_runs(config, tmp_path):

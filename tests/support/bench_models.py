@@ -23,7 +23,16 @@ def record_episodes(folder, episodes=3, steps=40):
 
 
 class Perfect(PerfectPushT):
-    """Reads the middle of the table off frames that never were."""
+    """Reads the middle of the table off frames that never were, and chooses what was done after a frame it has seen."""
+
+    def _policy(self, request):
+        frame, count = request.frames[0], request.action_chunk_size
+        for played in self.played:
+            for first in range(len(played.actions) - count + 1):
+                if np.array_equal(played.frames[first], frame):
+                    chosen = request.domain.encode(played.actions[first : first + count]).values
+                    return _rollout(request, None, chosen)
+        return super()._policy(request)
 
     def _inverse_dynamics(self, request):
         try:
@@ -74,6 +83,17 @@ def _rollout(request, frames, actions):
         space = request.action_space
         actions = actions if space is ActionSpace.MODEL else domain.decode(actions).values
     return Rollout(frames, actions, space, domain.name, domain.fps, request.seed, request.prompt)
+
+
+class NoNumbers(WorldModel):
+    """Its actions are NaN."""
+
+    def generate(self, requests, *, progress=None):
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request):
+        actions = np.full((request.action_chunk_size, 2), np.nan, np.float32)
+        return Rollout(None, actions, request.action_space, request.domain.name, 10.0, request.seed, request.prompt)
 
 
 def copying(config, number, workers):
@@ -130,3 +150,7 @@ class Mortal(Copying):
 
 def unloadable(config, number, workers):
     raise CheckpointError("there is no such checkpoint.")
+
+
+def too_large(config, number, workers):
+    raise MemoryError("no room for the weights")
