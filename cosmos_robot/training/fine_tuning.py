@@ -19,6 +19,7 @@ from cosmos_robot.domains.domain import Domain
 from cosmos_robot.engine.checkpoint import CheckpointFacts
 from cosmos_robot.engine.engine import Engine
 from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.training.portable_config import forget_origin
 from cosmos_robot.training.post_training import PostTrainer, PostTraining
 from cosmos_robot.training.prompt_mix import TextEncoder
 from cosmos_robot.training.run_folder import RunFolder
@@ -139,6 +140,7 @@ def fine_tune(
             transformer.save_lora_adapter(out / "lora")
             return out / "lora"
         pipeline.save_pretrained(out / "checkpoint")
+        forget_origin(out / "checkpoint")
     return out / "checkpoint"
 
 

@@ -196,7 +196,7 @@ class PostTrainer:
                     ("states", found.states, config.objective.state_weight),
                 ):
                     if value is not None:
-                        total = total + value * (weight * share.items / items)
+                        total = total + value * (weight * share.weight * share.items / items)
                         losses[f"{share.mode}_{name}"] = float(value.detach())
         return total, losses
 

@@ -25,6 +25,8 @@ class ModeShare:
         told: share of its batches that carry prompts; the others have the empty one.
         pure_noise_share: of its items; None takes the objective's. What follows from a first frame and actions has one
             answer: the more often nothing but they say what comes, the better a single denoising step gives it.
+        weight: of its loss, beside its share of the items. The gradients of forward dynamics are the smallest of all,
+            a seventh of a policy's, and are lost among them without it.
     """
 
     mode: TrainingMode
@@ -32,6 +34,7 @@ class ModeShare:
     every: int = 1
     told: float = 0.9
     pure_noise_share: float | None = None
+    weight: float = 1.0
 
 
 def draw_prompts(

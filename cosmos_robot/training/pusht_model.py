@@ -117,11 +117,11 @@ class PushTTraining:
             learning_rate=LearningRate(peak=1e-3, warmup_steps=150, decay_from=0.5),
             muon_rate=0.02,
             modes=(
-                ModeShare("forward_dynamics", 32, told=0.25, pure_noise_share=0.8),
+                ModeShare("forward_dynamics", 32, told=0.25, pure_noise_share=0.85, weight=6.0),
                 ModeShare("policy", 32, every=2),
                 ModeShare("image2video", 32, every=8),
                 ModeShare("text2video", 32, every=8),
-                ModeShare("text2image", 32, every=32),
+                ModeShare("text2image", 32, every=32, weight=0.3),
                 ModeShare("inverse_dynamics", 32, every=16, told=0.2, pure_noise_share=0.8),
             ),
             prompts=1,

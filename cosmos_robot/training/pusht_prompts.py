@@ -79,11 +79,12 @@ def all_prompts() -> tuple[str, ...]:
 
 
 def captions() -> dict[str, str]:
-    """For the plain wording of each prompt the caption of a video in which that happens."""
-    said = {push_prompt(name): push_caption(name) for name in DIRECTIONS}
-    said |= {_MOVE[0].format(name): f"the pusher moves to the {name}" for name in DIRECTIONS}
-    said |= {_TURN[0].format(way): f"the pusher turns the T {way}" for way in ("clockwise", "counterclockwise")}
-    return said | {_HOLD[0]: "the pusher holds still"}
+    """For every wording of each prompt the caption of a video in which that happens."""
+    said = {text.format(name): push_caption(name) for text in _PUSH for name in DIRECTIONS}
+    said |= {text.format(name): f"the pusher moves to the {name}" for text in _MOVE for name in DIRECTIONS}
+    ways = ("clockwise", "counterclockwise")
+    said |= {text.format(way): f"the pusher turns the T {way}" for text in _TURN for way in ways}
+    return said | dict.fromkeys(_HOLD, "the pusher holds still")
 
 
 def push_caption(direction: str) -> str:

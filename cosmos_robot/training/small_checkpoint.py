@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from cosmos_robot.engine.checkpoint import FACTS_FILE, CheckpointFacts
+from cosmos_robot.training.portable_config import forget_origin
 
 
 @dataclass(frozen=True)
@@ -110,5 +111,6 @@ def save_checkpoint(
         enable_safety_checker=False,
     )
     pipeline.save_pretrained(folder, max_shard_size="15MB")
+    forget_origin(folder)
     written = {name: value for name, value in asdict(facts).items() if value is not None}
     (folder / FACTS_FILE).write_text(json.dumps(written, indent=2) + "\n")

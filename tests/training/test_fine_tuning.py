@@ -88,6 +88,9 @@ def test_the_generation_tower_is_trained_and_the_result_is_a_checkpoint(checkpoi
     assert any("add_q_proj" in name for name in changed)
     assert any("proj_in" in name for name in changed)
     assert not any("self_attn.to_q" in name or "embed_tokens" in name for name in changed)
+    configs = list(result.rglob("*.json"))
+    assert configs
+    assert not any(str(checkpoint) in config.read_text() for config in configs)
     assert len(list((tmp_path / "windows").glob("windows_*.npz"))) == 2
 
 

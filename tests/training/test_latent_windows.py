@@ -66,7 +66,7 @@ def test_videos_are_asked_for_by_captions_and_policies_by_instructions():
     for name in DIRECTIONS:
         assert text.text("image2video", push_prompt(name)).startswith(push_caption(name) + ". ")
         assert push_prompt(name) in text.text("policy", push_prompt(name))
-    assert text.text("text2video", "shove the block to the left").startswith("shove the block")
+    assert text.text("text2video", "shove the block to the left").startswith(push_caption("left"))
     assert text.text("text2image", push_prompt("left")).endswith("left. This image is of 96x96 resolution.")
 
 
