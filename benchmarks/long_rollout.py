@@ -124,7 +124,7 @@ def run_long_rollouts(
     num_steps: int | None = None,
     report: Report | None = None,
 ) -> list[Row]:
-    """Imagine every episode that has no rows yet, and give all rows.
+    """Imagine every episode that has not all its rows yet, and give all rows, each once.
 
     Args:
         world_model: what imagines.
@@ -135,8 +135,9 @@ def run_long_rollouts(
         num_steps: denoising steps; None takes the checkpoint's.
         report: told of (episodes done, episodes in all).
     """
-    done = {row["episode"] for row in rows.read()}
-    missing = [start for start in config.starts if start not in done]
+    there = {(row["episode"], row["chunk"]) for row in rows.read()}
+    whole = {start for start in config.starts if all((start, chunk) in there for chunk in range(config.chunks))}
+    missing = [start for start in config.starts if start not in whole]
     for first in range(0, len(missing), batch):
         starts = missing[first : first + batch]
         with closing(open_simulator()) as env:
@@ -144,7 +145,7 @@ def run_long_rollouts(
         rows.append(imagine(world_model, config, real, score=score, num_steps=num_steps))
         if report is not None:
             report(config.episodes - len(missing) + first + len(starts), config.episodes)
-    return rows.read()
+    return list({(row["episode"], row["chunk"]): row for row in rows.read()}.values())
 
 
 def imagine(

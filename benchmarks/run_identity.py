@@ -15,6 +15,9 @@ from cosmos_robot.datasets.lerobot_files import HUB_ID
 _PART = 1 << 20
 _WHOLE = 64 * _PART
 
+SERVICE = "a service"
+"""The device of a world model that is asked over the network: what it computes on is not known here."""
+
 
 def checkpoint_digest(checkpoint: str | None) -> str:
     """What tells a checkpoint from every other: a digest of its weights, its commit on the Hub, or "service"."""
@@ -55,19 +58,33 @@ def episodes_digest(source: str) -> str:
 
 
 @cache
-def machine() -> dict[str, Any]:
-    """The machine, the versions and the commit; in every row, because a run may go on elsewhere."""
+def machine(device: str | None = None) -> dict[str, Any]:
+    """The machine, the versions and the commit; in every row, because a run may go on elsewhere.
+
+    Args:
+        device: torch device that the rows are measured on, or `SERVICE`; None is the first GPU where there is one.
+    """
     import torch
 
     return {
         "host": platform.node(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
+        "device": _device(device, gpu=torch.cuda.is_available()),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "diffusers": _version("diffusers"),
         "cosmos_robot": _version("cosmos-robot"),
         "commit": _commit(),
     }
+
+
+def _device(device: str | None, *, gpu: bool) -> str:
+    if device == SERVICE:
+        return SERVICE
+    if device == "cpu" or not gpu:
+        return _processor()
+    import torch
+
+    return torch.cuda.get_device_name(device)
 
 
 def _processor() -> str:

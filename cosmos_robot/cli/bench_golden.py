@@ -60,8 +60,11 @@ def golden(
     for sample, result in zip(held, results, strict=True):
         if result.error is not None:
             failed.append((sample.name, str(result.error)))
-        else:
+            continue
+        try:
             found += _gates(sample, result.job.folder, checkpoint)
+        except InvalidInputError as error:  # a gate that cannot be held against anything is not reached
+            failed.append((sample.name, str(error)))
     _write(out / "gates.json", found, failed)
     Console().print(_table(found, failed))
     if failed or not all(gate.passed for gate in found):
@@ -103,7 +106,9 @@ def _gates(sample: "Sample", folder: Path, checkpoint: str | None) -> "list[Gate
     from cosmos_robot.envs.output_canvas import canvas_rule, fit
 
     found, wanted = [], gates_of(sample.extra)
-    if PSNR_KEY in wanted and (folder / VISION).is_file():
+    if PSNR_KEY in wanted:
+        if sample.model_mode == "inverse_dynamics" or not (folder / VISION).is_file():  # its frames are those it got
+            raise InvalidInputError(f"{sample.name}: {PSNR_KEY} needs generated frames; {sample.model_mode} gave none.")
         frames, _ = read_video(folder / VISION)
         truth, _ = read_video(sample.vision_path, max_frames=len(frames))
         if truth.shape[1:] != frames.shape[1:]:

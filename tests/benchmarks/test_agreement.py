@@ -16,6 +16,7 @@ from cosmos_robot.errors import InvalidInputError
 
 pytest.importorskip("gym_pusht")
 
+from bench_models import Copying, Random
 from perfect_pusht import PerfectPushT
 
 from cosmos_robot.benchmarks.agreement_config import COMMITTED as COMMITTED_FILE
@@ -24,7 +25,7 @@ from cosmos_robot.benchmarks.agreement_report import agreement_table, least_gap,
 from cosmos_robot.benchmarks.agreement_suite import COVERAGE, ERROR, REAL, AgreementSuite
 from cosmos_robot.benchmarks.pusht_expert import Grade
 from cosmos_robot.benchmarks.report import write_report
-from cosmos_robot.benchmarks.report_figures import read_figures
+from cosmos_robot.benchmarks.report_figures import compare, read_figures
 from cosmos_robot.benchmarks.run_config import RunConfig
 from cosmos_robot.benchmarks.run_execution import execute
 from cosmos_robot.cli.app import app
@@ -149,6 +150,33 @@ def test_a_perfect_model_agrees_and_the_controls_do_not(played):
     assert value["mean error of the policies", "shuffled-actions"] > 5 * perfect
     assert all(row["figures"][ERROR]["model"] < 0.05 for row in run.rows)
     assert least_gap(run.rows) > 0.0
+
+
+@pytest.mark.slow
+def test_the_report_ranks_a_perfect_a_copying_and_a_random_model(played, small, tmp_path):
+    """What nothing moves in leaves the T where it starts; in noise there is no T, so that nothing is covered."""
+    alone = replace(_config(small), controls=False)
+    for name, model in {"copying": Copying(), "random": Random()}.items():
+        execute(alone, tmp_path / name, load=lambda *_, model=model: model, digest=name)
+    folders = [played, tmp_path / "copying", tmp_path / "random"]
+    runs = [read_figures(folder) for folder in folders]
+    lines = {(line.metric, line.variant): [e and e.value for e in line.estimates] for line in compare(runs)}
+    good, still, noise = lines[ERROR, "model"]
+    assert good < still < noise
+    assert still == lines[ERROR, "copy-first-frame"][0]
+    real = [row["figures"][COVERAGE][REAL] for row in runs[0].rows]
+    assert noise == pytest.approx(np.mean(real), abs=1e-5)
+    assert lines[COVERAGE, REAL][0] == lines[COVERAGE, REAL][1] == lines[COVERAGE, REAL][2]
+    good, still, noise = lines["mean error of the policies", "model"]
+    assert good < still < noise
+    # Nothing tells policies apart in a world where they all end alike.
+    assert lines["Pearson r of the policies", "model"][1:] == [None, None]
+    assert lines["Spearman of the policies", "model"][1:] == [None, None]
+    assert lines["MMRV of the policies", "model"][0] == 0.0 < min(lines["MMRV of the policies", "model"][1:])
+    _, markdown, _ = write_report(folders, tmp_path / "page.html")
+    (told,) = [line for line in markdown.read_text().splitlines() if line.startswith("| coverage error ↓ | model |")]
+    better, worse = (float(cell.split(" (")[0]) for cell in told.split("|")[6:8])
+    assert 0 < better < worse  # the differences from the perfect one
 
 
 @pytest.mark.slow

@@ -86,3 +86,33 @@ def test_a_model_that_goes_astray_is_caught(tmp_path, monkeypatch):
     assert trust_figures(rows, resamples=10)[1].auroc.value == 1.0
     plot_curves(tmp_path / "curves.png", rows, 0.02)
     assert (tmp_path / "curves.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_an_episode_that_lost_a_row_is_imagined_again_and_counts_once(tmp_path, monkeypatch):
+    pytest.importorskip("gym_pusht")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    from perfect_pusht import PerfectPushT
+
+    from cosmos_robot.benchmarks.long_rollout import run_long_rollouts
+    from cosmos_robot.benchmarks.row_file import RowFile
+    from cosmos_robot.envs.inverse_dynamics_trust import InverseDynamicsScore
+
+    config = LongRolloutConfig(episodes=2, actions=16, action_chunk_size=8, calibration_episodes=1)
+
+    def go_on():
+        told = []
+        rows = run_long_rollouts(
+            PerfectPushT(*config.starts),
+            config,
+            RowFile(tmp_path, {}),
+            score=InverseDynamicsScore(),
+            report=lambda *progress: told.append(progress),
+        )
+        return [(row["episode"] - config.first_start, row["chunk"]) for row in rows], told
+
+    assert go_on() == ([(0, 0), (0, 1), (1, 0), (1, 1)], [(2, 2)])
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    assert go_on() == ([(0, 0), (0, 1), (1, 0), (1, 1)], [(2, 2)])
+    assert go_on() == ([(0, 0), (0, 1), (1, 0), (1, 1)], [])

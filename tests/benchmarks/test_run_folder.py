@@ -13,6 +13,7 @@ from bench_models import copying, unloadable
 from cosmos_robot.benchmarks.row_file import RowFile
 from cosmos_robot.benchmarks.run_config import RunConfig
 from cosmos_robot.benchmarks.run_execution import execute
+from cosmos_robot.benchmarks.run_identity import SERVICE, _processor
 from cosmos_robot.errors import CheckpointError, InvalidInputError
 
 
@@ -46,3 +47,11 @@ def test_whole_lines_outlive_a_torn_one(tmp_path):
     path.write_bytes(b'{"row"')
     assert RowFile(tmp_path, {}).read() == []
     assert json.loads((tmp_path / "run.json").read_text()) == {}
+
+
+def test_rows_say_what_they_were_measured_on(pusht_shards, tmp_path):
+    config = RunConfig(suite="policy", episodes=str(pusht_shards), domain="pusht", rows=1, device="cpu")
+    (here,) = execute(config, tmp_path / "here", load=copying, digest="x")
+    assert here["machine"]["device"] == _processor() != SERVICE
+    there = replace(config, checkpoint="nim://somewhere", device=None)
+    assert execute(there, tmp_path / "there", load=copying, digest="x")[0]["machine"]["device"] == SERVICE

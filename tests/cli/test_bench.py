@@ -35,6 +35,34 @@ def test_golden_samples_are_held_against_what_was_written(cosmos_robot, world_mo
     assert [(gate["name"], gate["passed"]) for gate in told] == [("high", False), ("strict", False)]
 
 
+def test_a_gate_that_cannot_be_measured_is_not_reached(cosmos_robot, world_model, samples_file, video):
+    path = samples_file(
+        {"vision_path": video.name, "name": "fine", "extra": {"golden_psnr_min": 1.0}},
+        {
+            "name": "backwards",
+            "model_mode": "inverse_dynamics",
+            "vision_path": video.name,
+            "action_path": ...,
+            "action_chunk_size": 16,
+            "extra": {"golden_mse_max": 9.0},
+        },
+        {
+            "name": "no frames",
+            "model_mode": "inverse_dynamics",
+            "vision_path": video.name,
+            "action_chunk_size": 16,
+            "extra": {"golden_psnr_min": 1.0, "golden_mse_max": 9.0},
+        },
+    )
+    result = cosmos_robot("bench", "golden", path, "--checkpoint", "nim://here")
+    assert result.exit_code == 1, result.output
+    told = json.loads(Path("outputs/bench/golden/gates.json").read_text())
+    assert [(gate["name"], gate["passed"]) for gate in told["gates"]] == [("fine", True)]
+    assert [each["name"] for each in told["failed"]] == ["backwards", "no frames"]
+    assert "needs recorded actions (action_path)" in told["failed"][0]["error"]
+    assert "inverse_dynamics gave none" in told["failed"][1]["error"]
+
+
 def test_samples_without_a_gate(cosmos_robot, world_model, samples_file):
     result = cosmos_robot("bench", "golden", samples_file({}))
     assert result.exit_code == 2
