@@ -100,12 +100,12 @@ class RowWorker:
 
 
 def failed_row(
-    row: PlannedRow, error: Exception | str, seconds: float, worker: int, where: dict[str, Any] | None = None
+    row: PlannedRow, error: Exception | str, seconds: float, worker: int, measured_on: dict[str, Any] | None = None
 ) -> Result:
-    """A row that carries its error; `where` is the machine, None this one."""
+    """A row that carries its error; `measured_on` is the machine, None this one."""
     told = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     where = None if isinstance(error, str) else "".join(traceback.format_exception(error))[-4000:]
-    written = _head(row, seconds, worker, where or machine()) | {
+    written = _head(row, seconds, worker, measured_on or machine()) | {
         "status": "failed",
         "error": told,
         "traceback": where,

@@ -144,6 +144,7 @@ def test_a_failed_row_carries_its_error_and_no_other_fails(config, tmp_path):
     assert [row["status"] for row in rows] == ["ok"] * 4 + ["failed"] + ["ok"] * 7
     assert rows[4]["error"] == "InvalidInputError: this one cannot be imagined."
     assert "bench_models.py" in rows[4]["traceback"]
+    assert rows[4]["machine"] == rows[0]["machine"]
     calls = []
     again = execute(batched, tmp_path, load=copying, digest="x", report=lambda *told: calls.append(told))
     assert again == rows
