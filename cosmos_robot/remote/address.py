@@ -1,6 +1,5 @@
 """The URL of a service: which one it is, where it is, and over what."""
 
-import ipaddress
 import os
 import re
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.interface.loopback import is_loopback
 
 _SCHEME = re.compile(r"([a-z]+)(?:\+(https?))?")
 
@@ -68,13 +68,7 @@ class Address:
     @property
     def local(self) -> bool:
         """Whether the place is this machine."""
-        host = urlsplit(f"//{self.place}").hostname or ""
-        if host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(urlsplit(f"//{self.place}").hostname or "")
 
     def safe(self, base: str) -> bool:
         """Whether a key from the environment may go to an HTTP address: this machine's, or over TLS."""

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,9 +88,21 @@ class Answer:
 
 
 def write_answer(
-    job_folder: Path, question: Question, results: Sequence[Rollout | Generation], seconds: float
+    job_folder: Path,
+    question: Question,
+    results: Sequence[Rollout | Generation],
+    seconds: float,
+    *,
+    hide: Callable[[str], str],
 ) -> Answer:
     """Write what was given into a job's folder; the answer appears there whole or not at all.
+
+    Args:
+        job_folder: of the job.
+        question: that was asked.
+        results: one for each of its requests.
+        seconds: that generation took.
+        hide: takes out of a note what clients are not told.
 
     Raises:
         InvalidInputError: if a file cannot be written, because the disk is full for instance.
@@ -99,7 +111,7 @@ def write_answer(
     folder, partial = job_folder / FOLDER, job_folder / f".{FOLDER}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    items = tuple(_write_item(partial, index, question, result) for index, result in enumerate(results))
+    items = tuple(_write_item(partial, index, question, result, hide) for index, result in enumerate(results))
     facts = {"items": [asdict(item) for item in items], "seconds": seconds}
     with (partial / _FACTS).open("w", encoding="utf-8") as file:
         json.dump(facts, file)
@@ -119,7 +131,9 @@ def read_answer(job_folder: Path) -> Answer | None:
     return Answer(folder, tuple(_item(row) for row in facts["items"]), facts["seconds"])
 
 
-def _write_item(folder: Path, index: int, question: Question, result: Rollout | Generation) -> AnsweredItem:
+def _write_item(
+    folder: Path, index: int, question: Question, result: Rollout | Generation, hide: Callable[[str], str]
+) -> AnsweredItem:
     frames, sound = _kept(question, result)
     actions, used = (None, result.prompt_used) if isinstance(result, Generation) else (result.actions, result.prompt)
     media = None
@@ -140,7 +154,7 @@ def _write_item(folder: Path, index: int, question: Question, result: Rollout | 
         seed=result.seed,
         prompt_used=used,
         safety=result.safety,
-        notes=result.notes,
+        notes=tuple(map(hide, result.notes)),
     )
 
 

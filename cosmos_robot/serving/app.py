@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.serving import (
@@ -86,26 +87,31 @@ def create_app(settings: ServerSettings, world_model: WorldModel | None = None) 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await service.start()
-        webhooks.start()
-        yield
-        await webhooks.stop()
-        await service.stop()
+        try:
+            webhooks.start()
+            yield
+            await webhooks.stop()
+        finally:
+            await service.stop()
 
     app = FastAPI(title="cosmos-robot", version=package_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
     styles = [style for style, _, _ in INTERFACES]
     paths = app.state.paths = service.paths
-    for _, make_router, _ in INTERFACES:
-        app.include_router(make_router(service))
+    routers = [make_router(service) for _, make_router, _ in INTERFACES]
+    for router in routers:
+        app.include_router(router)
     app.add_middleware(Gate, settings=settings, styles=styles, paths=paths, metrics=service.metrics)
-    _show_problems(app, styles, paths)
+    _show_problems(app, styles, paths, [route for router in routers for route in router.routes])
     bodies = [model for _, _, models in INTERFACES for model in models]
     described = cache(lambda: describe(app, styles, bodies))
     app.openapi = described  # type: ignore[method-assign]
     return app
 
 
-def _show_problems(app: FastAPI, styles: Sequence[InterfaceStyle], paths: LocalPaths) -> None:
+def _show_problems(
+    app: FastAPI, styles: Sequence[InterfaceStyle], paths: LocalPaths, routes: Sequence[BaseRoute]
+) -> None:
     """Answer every exception in the words of the interface that it comes from."""
     raised = [kind for kind, _ in TABLE if issubclass(kind, Exception)]
 
@@ -114,12 +120,18 @@ def _show_problems(app: FastAPI, styles: Sequence[InterfaceStyle], paths: LocalP
         if problem.kind.status >= 500 and isinstance(error, tuple(raised)):  # jobs and bugs are logged elsewhere
             _LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
         response = style_of(request.url.path, styles).response(problem, paths)
-        if isinstance(error, HTTPException):
-            response.headers.update(error.headers or {})  # which methods a path has, for instance
+        if problem.kind is Kind.METHOD:
+            response.headers["Allow"] = ", ".join(_methods(routes, request))
         return response
 
     for kind in (HTTPException, RequestValidationError, RequestError, *raised, Exception):
         app.add_exception_handler(kind, show)
+
+
+def _methods(routes: Sequence[BaseRoute], request: Request) -> list[str]:
+    """The methods that a path has, of all its routes; the framework names those of the first alone."""
+    matching = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in matching for method in getattr(route, "methods", None) or ()})
 
 
 def _framework_problem(error: Exception) -> Problem | None:

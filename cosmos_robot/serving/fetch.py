@@ -1,19 +1,21 @@
 """Fetching what a request names by URL: public addresses alone, checked after resolution and at each redirect."""
 
 import ipaddress
-import socket
 import ssl
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import httpcore
 
+from cosmos_robot.serving.name_lookup import look_up
 from cosmos_robot.serving.problems import Kind, RequestError
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _OK = 200
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""What IPv6 has for public hosts (RFC 4291). Outside are forms that wrap addresses of IPv4, and what is to come."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -98,7 +100,8 @@ class _CheckedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        address = checked_address(host, port, hosts=self._hosts, field=self._field)
+        left = self._deadline - time.monotonic()
+        address = checked_address(host, port, hosts=self._hosts, field=self._field, seconds=left)
         stream = self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
         return _TimedStream(stream, self._deadline)
 
@@ -140,7 +143,7 @@ class _TimedStream(httpcore.NetworkStream):
         return left if timeout is None else min(left, timeout)
 
 
-def checked_address(host: str, port: int, *, hosts: Collection[str], field: str) -> str:
+def checked_address(host: str, port: int, *, hosts: Collection[str], field: str, seconds: float) -> str:
     """Resolve a name, once, and give an address of it to connect to.
 
     Args:
@@ -148,20 +151,30 @@ def checked_address(host: str, port: int, *, hosts: Collection[str], field: str)
         port: likewise.
         hosts: `name:port` of hosts that need not be public.
         field: of the request, for messages.
+        seconds: that name servers have.
 
     Raises:
-        RequestError: if it is not known, or one of its addresses is not public.
+        RequestError: if it is not known, at least not in time, or one of its addresses is not public.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise RequestError.of_field(field, f"the host {host!r} of the URL is not known.") from error
-    addresses = [str(row[4][0]) for row in found]
+        addresses = look_up(host, port).result(seconds)
+    except (OSError, UnicodeError) as error:  # a timeout is an OSError
+        raise unknown_host(host, field) from error
+    return checked(addresses, host, port, hosts=hosts, field=field)
+
+
+def checked(addresses: Sequence[str], host: str, port: int, *, hosts: Collection[str], field: str) -> str:
+    """Check the addresses that a name resolved to, and give one to connect to; see `checked_address`."""
     if f"{host}:{port}" not in hosts and not all(map(is_public, addresses)):
         raise RequestError.of_field(
             field, f"the host {host!r} of the URL is not at a public address, so nothing is asked of it."
         )
     return addresses[0]
+
+
+def unknown_host(host: str, field: str) -> RequestError:
+    """Say that no name server knows a host."""
+    return RequestError.of_field(field, f"the host {host!r} of the URL is not known.")
 
 
 def is_public(address: str) -> bool:
@@ -171,7 +184,7 @@ def is_public(address: str) -> bool:
         wrapped = found.ipv4_mapped or found.sixtofour
         if wrapped is not None:
             return is_public(str(wrapped))
-        if found.teredo is not None or found in ipaddress.ip_network("64:ff9b::/96"):
+        if found.teredo is not None or found not in _GLOBAL_UNICAST:
             return False
     return found.is_global and not found.is_multicast
 

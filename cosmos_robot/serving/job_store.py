@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import batched
 from typing import Any
 
 import sqlalchemy as sql
@@ -42,6 +43,8 @@ JOBS = sql.Table(
     sql.Column("notes", sql.JSON, nullable=False),
 )
 _OPEN = (JobState.QUEUED, JobState.RUNNING)
+_AT_ONCE = 500
+"""Ids in one statement: databases take no more than some thousands."""
 
 
 class JobStore:
@@ -173,6 +176,13 @@ class JobStore:
         with self._engine.connect() as connection:
             return [_job(row) for row in connection.execute(query).all()]
 
+    def first_open(self) -> str | None:
+        """The id of the oldest job that runs, else of the one that waits longest, or None."""
+        waits = sql.case((JOBS.c.state == JobState.RUNNING, 0), else_=1)
+        query = sql.select(JOBS.c.id).where(JOBS.c.state.in_(_OPEN)).order_by(waits, JOBS.c.sequence).limit(1)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar()
+
     def ids(self) -> set[str]:
         """The ids of all jobs."""
         with self._engine.connect() as connection:
@@ -183,12 +193,18 @@ class JobStore:
         with self._engine.begin() as connection:
             connection.execute(sql.delete(JOBS).where(JOBS.c.id == job_id))
 
-    def forget(self, *, finished_before: float) -> list[str]:
-        """Remove jobs that ended before a time; their ids."""
-        old = sql.and_(JOBS.c.finished.is_not(None), JOBS.c.finished < finished_before)
+    def forget(self, *, finished_before: float, but: sql.Select[tuple[str]]) -> list[str]:
+        """Remove jobs that ended before a time; their ids.
+
+        Args:
+            finished_before: seconds of the epoch.
+            but: ids of jobs that are kept all the same.
+        """
+        old = sql.and_(JOBS.c.finished.is_not(None), JOBS.c.finished < finished_before, JOBS.c.id.not_in(but))
         with self._engine.begin() as connection:
             ids = list(connection.execute(sql.select(JOBS.c.id).where(old)).scalars())
-            connection.execute(sql.delete(JOBS).where(JOBS.c.id.in_(ids)))
+            for some in batched(ids, _AT_ONCE):
+                connection.execute(sql.delete(JOBS).where(JOBS.c.id.in_(some)))
         return ids
 
     def _end(self, job_id: str, states: Sequence[JobState], state: JobState, more: dict[str, Any]) -> bool:

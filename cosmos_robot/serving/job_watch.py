@@ -33,9 +33,14 @@ class Watch:
 
 
 class Watches:
-    """The watches of all jobs. They belong to the event loop; only the two methods that tell are for other threads."""
+    """The watches of jobs. They belong to the event loop; only the two methods that tell are for other threads.
 
-    def __init__(self) -> None:
+    Args:
+        most: of them; where there are more, the one goes that was not looked at for the longest time.
+    """
+
+    def __init__(self, *, most: int) -> None:
+        self._most = most
         self._watched: dict[str, Watch] = {}
         self._listeners: list[Callable[[], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -46,7 +51,11 @@ class Watches:
 
     def of(self, job_id: str) -> Watch:
         """The watch of a job; a new one where nothing is known yet."""
-        return self._watched.setdefault(job_id, Watch())
+        watch = self._watched.pop(job_id) if job_id in self._watched else Watch()
+        self._watched[job_id] = watch  # behind all others
+        if len(self._watched) > self._most:
+            del self._watched[next(iter(self._watched))]
+        return watch
 
     def drop(self, job_id: str) -> None:
         """Forget what is known of a job."""

@@ -7,12 +7,13 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cosmos_robot.interface.loopback import is_loopback
 from cosmos_robot.serving.interface_style import InterfaceStyle, style_of
 from cosmos_robot.serving.keys import has_key
 from cosmos_robot.serving.local_paths import LocalPaths
 from cosmos_robot.serving.metrics import Metrics
 from cosmos_robot.serving.problems import Kind, Problem, RequestError
-from cosmos_robot.serving.settings import ServerSettings, is_loopback
+from cosmos_robot.serving.settings import ServerSettings
 from cosmos_robot.serving.webhook_signature import KEYS_PATH
 
 OPEN_PATHS = ("/", "/v1/health/ready", "/v1/health/live", "/healthz", KEYS_PATH)
@@ -87,6 +88,10 @@ class Gate:
             return Problem(
                 Kind.FORBIDDEN, "this server does not go by the name in the Host header; say its own with --public-url."
             )
+        if self._names is not None and "origin" in headers and _host(headers["origin"]) not in self._names:
+            return Problem(
+                Kind.FORBIDDEN, "a page of another site asks; this server answers its own page, and who is no page."
+            )
         keys = self._settings.api_keys
         http = scope["type"] == "http"  # what is shown at such a path needs no key, a websocket there does
         open_path = http and (scope["path"] in OPEN_PATHS or scope["path"].startswith((FILES, PAGE_FILES)))
@@ -99,12 +104,21 @@ def _names(settings: ServerSettings) -> frozenset[str] | None:
     """What a server that listens on this machine alone goes by; None where it listens to others.
 
     A page from elsewhere whose name leads to this machine ("DNS rebinding") asks in that name, and a browser lets it
-    read the answer. Beyond this machine a key is needed, which such a page does not have.
+    read the answer. One under its own name may open a websocket here or send a form, which browsers ask no leave for;
+    its `Origin` gives it away. Beyond this machine a key is needed, which such pages do not have.
     """
     if not is_loopback(settings.host):
         return None
-    public = urlsplit(settings.public_url).hostname if settings.public_url else None
+    public = _host(settings.public_url) if settings.public_url else None
     return frozenset({"localhost", "127.0.0.1", "::1", settings.host.lower(), public or "localhost"})
+
+
+def _host(url: str) -> str | None:
+    """The host that a URL names; of a page without an address ("null") there is none."""
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
 def _name(host: str) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import DBAPIError
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -22,7 +21,7 @@ from cosmos_robot.serving.answer import Answer
 from cosmos_robot.serving.baseten_request import Tier
 from cosmos_robot.serving.local_paths import LocalPaths
 from cosmos_robot.serving.openpi_form import PROMPT, form_of
-from cosmos_robot.serving.problems import Kind, RequestError, problem_of
+from cosmos_robot.serving.problems import DATABASE_ERRORS, Kind, RequestError, problem_of
 from cosmos_robot.serving.question import Question
 from cosmos_robot.serving.service import Service
 
@@ -132,7 +131,7 @@ class OpenpiSession:
             begun = time.perf_counter()
             try:
                 answer = await self._infer(message)
-            except (CosmosRobotError, DBAPIError, OSError) as error:
+            except (CosmosRobotError, *DATABASE_ERRORS, OSError) as error:
                 await self._refuse(error)
                 return
             timing = {"infer_ms": 1000 * (time.perf_counter() - begun)}

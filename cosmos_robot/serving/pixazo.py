@@ -38,6 +38,10 @@ MODELS: tuple[tuple[str, type[PixazoTextToImage | PixazoImageToVideo]], ...] = (
 _STATUSES = (401, 403, 404, 405, 429, 500)
 """What is answered beside 400: those of its table, and two of HTTP itself."""
 
+_ANSWERED: dict[int | str, dict[str, Any]] = {
+    200: {"description": "the result, with `sync_mode`", "content": {"application/json": {"schema": {}}}}
+}
+
 
 class PixazoError(BaseModel):
     """The body of an error: the words of its status, and a sentence."""
@@ -100,7 +104,7 @@ def _add_endpoint(
     """Add a model's endpoint."""
     read = body_reader(model, depth=service.settings.limits.json_depth)
 
-    @routes.post(f"/{name}/v1/{name}-request", status_code=202, openapi_extra=json_schema(model))
+    @routes.post(f"/{name}/v1/{name}-request", status_code=202, openapi_extra=json_schema(model), responses=_ANSWERED)
     async def generate(
         request: Request,
         body: Annotated[Any, Depends(read)],

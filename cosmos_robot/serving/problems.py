@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from starlette.requests import ClientDisconnect
 
 from cosmos_robot.errors import (
@@ -110,6 +111,9 @@ class RequestError(CosmosRobotError):
         return cls(kind, finding.sentence(), findings=(finding,))
 
 
+DATABASE_ERRORS = (DBAPIError, NoConnectionError)
+"""What a database raises that is away, full, or too busy for one more connection."""
+
 INTERNAL_MESSAGE = "the server failed at this request; its log says why."
 
 TABLE: tuple[tuple[type[BaseException], Kind], ...] = (
@@ -123,7 +127,7 @@ TABLE: tuple[tuple[type[BaseException], Kind], ...] = (
     (AccessError, Kind.UPSTREAM),
     (AnswerError, Kind.UPSTREAM),
     (CheckpointError, Kind.INTERNAL),
-    (DBAPIError, Kind.STORAGE),
+    *((raised, Kind.STORAGE) for raised in DATABASE_ERRORS),
     (OSError, Kind.STORAGE),
     (ClientDisconnect, Kind.CANCELLED),
 )

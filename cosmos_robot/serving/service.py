@@ -1,6 +1,7 @@
 """What every interface stands on: questions go in, answers come out, by way of the queue."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,13 +22,17 @@ from cosmos_robot.serving.job_watch import Watches, next_change
 from cosmos_robot.serving.local_paths import LocalPaths
 from cosmos_robot.serving.media_input import MediaReader
 from cosmos_robot.serving.metrics import Metrics
-from cosmos_robot.serving.problems import Kind, RequestError
+from cosmos_robot.serving.problems import DATABASE_ERRORS, Kind, RequestError
 from cosmos_robot.serving.question import Question
 from cosmos_robot.serving.recovery import recover
 from cosmos_robot.serving.settings import ServerSettings
 from cosmos_robot.serving.webhook_signature import SigningKey
-from cosmos_robot.serving.webhook_store import Webhook, WebhookStore, insertion
-from cosmos_robot.serving.worker import GOING_DOWN, Hooks, Worker
+from cosmos_robot.serving.webhook_store import Webhook, WebhookStore, insertion, untold
+from cosmos_robot.serving.worker import NOT_READY, Hooks, Worker
+
+_LOG = logging.getLogger("cosmos_robot.serving")
+_ENDED_WATCHES = 1_000
+"""Of so many ended jobs the log is kept beside that of open ones."""
 
 
 class Service:
@@ -52,7 +57,7 @@ class Service:
         )
         self.webhooks = WebhookStore(self.store.engine)
         self.signing_key = SigningKey(settings.data / "webhook.key")
-        self.watches = Watches()
+        self.watches = Watches(most=limits.queued + _ENDED_WATCHES)
         self.paths = LocalPaths.of(settings)
         self._cleaner: asyncio.Task[None] | None = None
         self._worker = Worker(
@@ -119,12 +124,12 @@ class Service:
             webhook: whom to tell of the job's end, or None.
 
         Raises:
-            RequestError: if the queue is full, or the server is going down.
+            RequestError: if the queue is full, or jobs are not being worked on.
             UnsafeContentError: if the safety checker refuses a prompt.
         """
         await run_in_threadpool(self._check, question)
         if not self.ready:
-            raise RequestError(Kind.UNAVAILABLE, GOING_DOWN, retry_after=5)
+            raise RequestError(Kind.UNAVAILABLE, NOT_READY, retry_after=5)
         job = Job(
             id=job_id or new_id(),
             interface=interface,
@@ -254,7 +259,8 @@ class Service:
         self._forget()
 
     def _forget(self) -> None:
-        ids = self.store.forget(finished_before=time.time() - self.settings.keep_hours * 3600)
+        before = time.time() - self.settings.keep_hours * 3600
+        ids = self.store.forget(finished_before=before, but=untold())
         self.webhooks.forget()
         self.folder.remove(ids)
         for job_id in ids:
@@ -263,7 +269,10 @@ class Service:
     async def _clean(self) -> None:
         while True:
             await asyncio.sleep(min(600.0, self.settings.keep_hours * 3600))
-            await run_in_threadpool(self._forget)
+            try:
+                await run_in_threadpool(self._forget)
+            except (*DATABASE_ERRORS, OSError):
+                _LOG.exception("old jobs cannot be removed; trying again later")
 
     def _tell_changed(self, job_id: str) -> None:
         """Called by the worker's thread."""

@@ -1,12 +1,12 @@
 """How one server is set up: where it listens, what it lets in, and how much of it."""
 
-import ipaddress
 import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.interface.loopback import is_loopback
 from cosmos_robot.safety.checker import SafetyChoice
 
 
@@ -161,16 +161,6 @@ class ServerSettings:
     def shown_checkpoint(self) -> str:
         """Name of the checkpoint for clients: of a folder its last part alone."""
         return Path(self.checkpoint).name if Path(self.checkpoint).exists() else self.checkpoint
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def require_positive(what: str, value: float) -> None:

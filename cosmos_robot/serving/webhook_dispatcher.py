@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy.exc import DBAPIError
 from starlette.concurrency import run_in_threadpool
 
 from cosmos_robot.serving.job import Job
-from cosmos_robot.serving.problems import RequestError
+from cosmos_robot.serving.problems import DATABASE_ERRORS, RequestError
 from cosmos_robot.serving.service import Service
 from cosmos_robot.serving.webhook_sender import UndeliveredError, WebhookSender
 from cosmos_robot.serving.webhook_store import Delivery, WebhookState
@@ -79,7 +78,7 @@ class WebhookDispatcher:
             self._woken.clear()
             try:
                 wait = await self._begin_due()
-            except DBAPIError:
+            except DATABASE_ERRORS:
                 _LOG.exception("the webhooks cannot be read; trying again")
                 wait = _DATABASE_SECONDS
             with suppress(TimeoutError):

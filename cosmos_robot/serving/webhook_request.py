@@ -36,6 +36,6 @@ async def read_webhook(service: Service, request: Request, url: str | None, fiel
     parts = split_url(url, field)
     port = parts.port or _PORTS[parts.scheme]
     # The same is looked at again whenever it is called: a name may lead elsewhere by then.
-    hosts = service.settings.url_hosts
-    await run_in_threadpool(checked_address, parts.hostname or "", port, hosts=hosts, field=field)
+    hosts, seconds = service.settings.url_hosts, service.settings.limits.fetch_seconds
+    await run_in_threadpool(checked_address, parts.hostname or "", port, hosts=hosts, field=field, seconds=seconds)
     return Webhook(url, base_url(service.settings, request))

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import httpcore
 
 from cosmos_robot.errors import CosmosRobotError
-from cosmos_robot.serving.fetch import checked_address, split_url
+from cosmos_robot.serving.fetch import checked, split_url, unknown_host
+from cosmos_robot.serving.name_lookup import look_up
 from cosmos_robot.serving.problems import RequestError
 
 _FIELD = "webhook"
@@ -79,9 +79,11 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        check = partial(checked_address, host, port, hosts=self._hosts, field=_FIELD)
-        # In a thread that is left behind when the time is up: a name server may be slower.
-        address = await asyncio.get_running_loop().run_in_executor(None, check)
+        try:
+            addresses = await asyncio.wrap_future(look_up(host, port))
+        except (OSError, UnicodeError) as error:
+            raise unknown_host(host, _FIELD) from error
+        address = checked(addresses, host, port, hosts=self._hosts, field=_FIELD)
         return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
 
     async def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:

@@ -71,6 +71,11 @@ def insertion(job_id: str, webhook: Webhook) -> sql.Insert:
     return sql.insert(_WEBHOOKS).values(**row, state=WebhookState.PENDING, attempts=0, next_at=0.0)
 
 
+def untold() -> sql.Select[tuple[str]]:
+    """The query for jobs of whose end somebody has still to be told."""
+    return sql.select(_WEBHOOKS.c.job_id).where(_WEBHOOKS.c.state == WebhookState.PENDING)
+
+
 class WebhookStore:
     """All webhooks.
 

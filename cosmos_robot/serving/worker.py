@@ -1,4 +1,8 @@
-"""The one thread that owns the world model: it takes batches off the queue and stores their answers."""
+"""The one that owns the world model: it takes batches off the queue and stores their answers, turn by turn.
+
+A turn that a bug ends is a worker that died: the next one takes over what it left, finished, to be done again or to be
+given up (`recovery.py`), so that every job ends once and nobody waits for ever.
+"""
 
 import logging
 import threading
@@ -8,26 +12,26 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from sqlalchemy.exc import DBAPIError
-
 from cosmos_robot.errors import CosmosRobotError, CosmosRobotWarning, InvalidInputError
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.serving.answer import write_answer
 from cosmos_robot.serving.ask import Result, ask
 from cosmos_robot.serving.data_folder import DataFolder
 from cosmos_robot.serving.job import Job, JobState
-from cosmos_robot.serving.job_store import JobStore
+from cosmos_robot.serving.job_store import MAX_ATTEMPTS, JobStore
 from cosmos_robot.serving.local_paths import LocalPaths
-from cosmos_robot.serving.problems import Kind, RequestError, problem_of
+from cosmos_robot.serving.problems import DATABASE_ERRORS, Kind, RequestError, problem_of
 from cosmos_robot.serving.question import Question
-from cosmos_robot.serving.recovery import recover
+from cosmos_robot.serving.recovery import give_up_first, recover
 from cosmos_robot.serving.settings import Batching
 
 _LOG = logging.getLogger("cosmos_robot.serving")
 _IDLE_SECONDS = 1.0
 """How long an idle worker sleeps at most; it is woken when a job arrives."""
+_BUG_SECONDS = 0.1
+"""How long a worker that died is waited after; twice and three times that where the next one dies too."""
 
-GOING_DOWN = "the server is going down; ask again later."
+NOT_READY = "the server is going down, or getting over a failure of its own; ask again later."
 
 
 class AllCancelledError(CosmosRobotError):
@@ -80,14 +84,16 @@ class Worker:
         self._stopping = threading.Event()
         self._unwanted: set[str] = set()
         self._left_running = False
+        self._bugs, self._well = 0, True
         self._thread = threading.Thread(target=self._run, name="world model", daemon=True)
-        # A pool of one catches whatever the model raises, so that nothing ends the worker.
+        # Pools of one catch whatever is raised: by a bug of a turn, or by the model.
+        self._turns = ThreadPoolExecutor(1, thread_name_prefix="queue")
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="generation")
 
     @property
     def alive(self) -> bool:
-        """Whether it works."""
-        return self._thread.is_alive()
+        """Whether it works; not from a turn that a bug ended until one that has gone well."""
+        return self._thread.is_alive() and self._well
 
     def start(self) -> None:
         """Begin."""
@@ -102,6 +108,7 @@ class Worker:
         self._stopping.set()
         self._woken.set()
         self._thread.join()
+        self._turns.shutdown()
         self._pool.shutdown()
 
     def beside[Value](self, work: Callable[[], Value]) -> Future[Value]:
@@ -116,7 +123,7 @@ class Worker:
         try:
             return self._pool.submit(work)
         except RuntimeError as error:  # the pool is shut
-            raise RequestError(Kind.UNAVAILABLE, GOING_DOWN, retry_after=5) from error
+            raise RequestError(Kind.UNAVAILABLE, NOT_READY, retry_after=5) from error
 
     def cancel(self, job_id: str) -> bool:
         """Cancel a job: at once where it waits, at its next denoising step where it runs; whether it was open."""
@@ -135,18 +142,31 @@ class Worker:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._woken.clear()
-            try:
-                if self._left_running:
-                    self._hooks_for(recover(self._store, self._folder))
-                    self._left_running = False
-                worked = self._work()
-            except (DBAPIError, OSError):  # a full disk, a database that is away
-                _LOG.exception("the queue cannot be reached; trying again")
-                self._left_running = True
-                self._stopping.wait(_IDLE_SECONDS)
+            turn = self._turns.submit(self._turn)
+            error = turn.exception()
+            if error is None:
+                self._bugs, self._well = 0, True
+                if not turn.result():
+                    self._woken.wait(_IDLE_SECONDS)
                 continue
-            if not worked:
-                self._woken.wait(_IDLE_SECONDS)
+            self._left_running = True
+            if isinstance(error, (*DATABASE_ERRORS, OSError)):  # a database that is away, a full disk
+                _LOG.error("the queue cannot be reached; trying again", exc_info=error)
+                self._stopping.wait(_IDLE_SECONDS)
+            else:
+                self._bugs, self._well = self._bugs + 1, False
+                _LOG.error("the worker failed, time %d in a row; another takes over", self._bugs, exc_info=error)
+                self._stopping.wait(_BUG_SECONDS * self._bugs)
+
+    def _turn(self) -> bool:
+        """Put in order what the turn before left, then answer one batch; whether there was one."""
+        if self._left_running:
+            if self._bugs >= MAX_ATTEMPTS:
+                self._bugs = 0  # the way may be free now
+                self._hooks_for(give_up_first(self._store))
+            self._hooks_for(recover(self._store, self._folder))
+            self._left_running = False
+        return self._work()
 
     def _hooks_for(self, job_ids: Sequence[str]) -> None:
         for job_id in job_ids:
@@ -157,10 +177,12 @@ class Worker:
         first = self._store.next_queued()
         if first is None:
             return False
+        # One that was begun before may be what ended that: alone it takes no other with it.
+        size = 1 if first.attempts else self._batching.size
         left = first.created + self._batching.window - time.time()
-        if self._batching.size > 1 and left > 0:
+        if size > 1 and left > 0:
             self._stopping.wait(left)
-        jobs = self._store.claim(first.batch_key, self._batching.size)
+        jobs = self._store.claim(first.batch_key, size)
         for job in jobs:
             self._hooks.changed(job.id)
         self._answer(jobs)
@@ -213,10 +235,11 @@ class Worker:
             if job.id in self._unwanted:
                 self._end(job, self._store.cancel(job.id, (JobState.RUNNING,)))
                 continue
-            written = self._pool.submit(write_answer, self._folder.job(job.id), question, own, seconds)
+            hide = self._paths.hide
+            written = self._pool.submit(write_answer, self._folder.job(job.id), question, own, seconds, hide=hide)
             error = written.exception()
             if error is None:
-                notes = (*written.result().notes, *doubts)
+                notes = (*written.result().notes, *map(hide, doubts))
                 self._end(job, self._store.finish(job.id, list(dict.fromkeys(notes))))
             else:
                 self._fail(job, _storage_error(error))

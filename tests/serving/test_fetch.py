@@ -1,5 +1,6 @@
 """Fetching by URL: only where it is allowed, only public addresses, at every redirect, within size and time."""
 
+import socket
 import time
 
 import pytest
@@ -66,12 +67,12 @@ def test_a_name_that_resolves_otherwise_later_gains_nothing(monkeypatch):
         connected.append(host)
         raise OSError("no network in tests")
 
-    monkeypatch.setattr(fetch.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     monkeypatch.setattr(fetch.httpcore.SyncBackend, "connect_tcp", connect)
     refused(fetcher(), "http://rebinding.test/a.png")
     assert (asked, connected) == (["rebinding.test"], ["93.184.216.34"])
     monkeypatch.setattr(
-        fetch.socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", (a, 80)) for a in ("93.184.216.34", "10.0.0.1")]
+        socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", (a, 80)) for a in ("93.184.216.34", "10.0.0.1")]
     )
     refused(fetcher(), "http://mixed.test/a.png")
     assert len(connected) == 1
@@ -93,7 +94,8 @@ def test_what_is_no_url(url):
         *[(address, False) for address in (
             "10.0.0.1", "172.16.0.1", "192.168.1.1", "127.0.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
             "224.0.0.1", "255.255.255.255", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1",
-            "2002:a00:1::", "64:ff9b::a00:1", "2001:0:a00:1::", "ff02::1")],
+            "2002:a00:1::", "64:ff9b::a00:1", "2001:0:a00:1::", "ff02::1",
+            "::a00:1", "::7f00:1", "4000::1")],
     ],
 )  # fmt: skip
 def test_public_addresses(address, public):

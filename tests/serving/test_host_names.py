@@ -61,3 +61,22 @@ def test_beyond_this_machine_a_key_is_what_counts(tmp_path):
         headers = {"Host": "gpu-box.example", "Authorization": "Bearer secret"}
         assert client.get("/v1/version", headers=headers).status_code == 200
         assert status(client, "gpu-box.example") == 401
+
+
+@pytest.mark.parametrize(
+    ("origin", "refused"),
+    [("http://localhost:5173", False), ("http://127.0.0.1:8000", False), ("https://robots.example", False),
+     ("https://attacker.example", True), ("http://localhost.attacker.example", True), ("null", True), ("http://[", True)],
+)  # fmt: skip
+def test_pages_of_other_sites_are_refused_where_browsers_ask_no_leave(origin, refused, serve):
+    """Forms and websockets: a browser sends them anywhere, and says in `Origin` whose page it was."""
+    headers = {"Origin": origin}
+    with serve(public_url="https://robots.example") as client:
+        form = client.post("/v1/videos", data={"prompt": "A robot."}, files={"x": b""}, headers=headers)
+        assert (form.status_code == 403) is refused
+        try:
+            with client.websocket_connect("/openpi?domain=pusht", headers={**headers, "Host": "localhost"}):
+                opened = True
+        except WebSocketDenialResponse as denied:
+            opened = denied.status_code != 403
+        assert opened is not refused

@@ -1,12 +1,15 @@
 """Paths of this machine are told to nobody: neither in an error's body nor wherever a failed job says why."""
 
 import time
+import warnings
+from dataclasses import replace
+from urllib.parse import unquote
 
 import pytest
 from stepping_model import SteppingModel
 from webhook_receiver import receiver
 
-from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.errors import InvalidInputError, PromptWarning
 
 FAL = "/fal/queue/nvidia/cosmos-3-super"
 PIXAZO = "/cosmos-3-super-text-to-image/v1/cosmos-3-super-text-to-image-request"
@@ -32,6 +35,19 @@ def failing(serve, tmp_path):
         serve(FailingModel(tmp_path / "secret" / "x.mp4"), allow_urls=True, url_hosts=(taker.host,)) as client,
     ):
         yield client, taker
+
+
+class NotingModel(SteppingModel):
+    """Answers, and says something about a file in the answer and as a warning."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def generate_media(self, requests, *, progress=None):
+        warnings.warn(f"{self.path} was looked for.", PromptWarning, stacklevel=2)
+        noted = [replace(request, notes=(f"{self.path} was read.",)) for request in requests]
+        return super().generate_media(noted, progress=progress)
 
 
 def ended(client, job_id):
@@ -62,3 +78,14 @@ def test_a_failed_job_tells_no_path(failing, tmp_path):
     asked = ("/v1/infer", "/predict", "/fal/run/nvidia/cosmos-3-super/text-to-image", "/v1/videos/sync")
     bodies = [client.post(path, json=T2I) for path in asked]
     assert all(TOLD in body.text and str(tmp_path) not in body.text for body in bodies), [body.text for body in bodies]
+
+
+def test_an_answer_tells_no_path(serve, tmp_path):
+    said = ["<a path on the server> was read.", "<a path on the server> was looked for."]
+    with serve(NotingModel(tmp_path / "secret" / "x.mp4")) as client:
+        answer = client.post("/v1/infer", json=T2I)
+        assert unquote(answer.headers["X-Cosmos-Robot-Notes"]) == " ".join(said)
+        assert client.get(f"/jobs/{answer.headers['X-Request-Id']}").json()["notes"] == said
+        job_id = client.post(f"{FAL}/text-to-image", json=T2I).json()["request_id"]
+        shown = client.get(f"/jobs/{job_id}/answer", params={"wait": 10}).json()
+        assert (shown["notes"], shown["items"][0]["notes"]) == (said, said[:1])

@@ -130,3 +130,12 @@ def test_what_the_framework_refuses(url):
     method = requests.get(f"{url}/v1/infer", timeout=30)
     assert (method.status_code, method.headers["allow"]) == (405, "POST")
     assert method.json() == {"detail": "Method Not Allowed."}
+    of_all_routes = requests.post(f"{url}/jobs/x", timeout=30)
+    assert (of_all_routes.status_code, of_all_routes.headers["allow"]) == (405, "DELETE, GET, PUT")
+
+
+def test_what_waits_for_an_answer_by_a_flag_is_described_with_both_statuses(described):
+    accepting = [path for path in described["paths"] if path.startswith("/cosmos-3-super-")]
+    assert len(accepting) == 2
+    for path in accepting:
+        assert {"200", "202"} <= set(described["paths"][path]["post"]["responses"])

@@ -1,5 +1,6 @@
 """Webhooks: what is told and signed, retries, receivers that hang, private addresses, and restarts."""
 
+import socket
 import sqlite3
 import stat
 import time
@@ -12,7 +13,6 @@ from stepping_model import SteppingModel
 from webhook_receiver import receiver
 
 from cosmos_robot.errors import InvalidInputError
-from cosmos_robot.serving import fetch
 from cosmos_robot.serving.settings import WebhookPolicy
 from cosmos_robot.serving.webhook_signature import SigningKey
 
@@ -251,7 +251,7 @@ def test_none_with_an_answer_at_once(calling, taker):
 
 def test_a_name_that_leads_here_later_is_not_called(calling, taker, monkeypatch, tmp_path):
     """Public when the request is accepted, private when it is called: as it would be resolved by an attacker's server."""
-    port, asked, real = taker.host.partition(":")[2], [], fetch.socket.getaddrinfo
+    port, asked, real = taker.host.partition(":")[2], [], socket.getaddrinfo
 
     def resolve(host, *arguments, **more):
         if host != "rebinding.test":
@@ -259,12 +259,30 @@ def test_a_name_that_leads_here_later_is_not_called(calling, taker, monkeypatch,
         asked.append(host)
         return real("93.184.216.34" if len(asked) == 1 else "127.0.0.1", *arguments, **more)
 
-    monkeypatch.setattr(fetch.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     with calling(data=tmp_path / "data", policy=WebhookPolicy(5.0, retries=1, backoff=0.01)) as client:
         assert ask_fal(client, f"http://rebinding.test:{port}/hook").status_code == 200
         wait_for_rows(tmp_path / "data", [("given_up", 2)])
     assert len(asked) == 3
     assert taker.calls == []
+
+
+def test_a_job_is_kept_until_it_has_been_told_of(calling, taker, tmp_path):
+    data, taker.answers = tmp_path / "data", [500, 200]
+    with calling(policy=WebhookPolicy(5.0, retries=1, backoff=3600), data=data) as client:
+        job_id = ask_fal(client, taker.url()).json()["request_id"]
+        taker.wait(1)
+        wait_for_rows(data, [("pending", 1)])
+    make_due(data)
+    with sqlite3.connect(data / "jobs.sqlite") as connection:
+        connection.execute("UPDATE jobs SET finished = 0")
+    with calling(data=data) as client:
+        assert taker.wait(2)[1].json()["status"] == "OK"
+        assert client.get(f"/jobs/{job_id}").status_code == 200
+        wait_for_rows(data, [("delivered", 2)])
+    with calling(data=data) as client:
+        assert client.get(f"/jobs/{job_id}").status_code == 404
+    assert rows(data) == []
 
 
 FLAGS = ("--allow-urls", "--webhook-seconds", "30", "--webhook-retries", "4", "--batch-size", "1")
