@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,8 @@ from rich.console import Console
 
 from cosmos_robot.benchmarks.embedded import EmbeddedReport, measure, table, write
 from cosmos_robot.errors import CheckpointError
-from cosmos_robot.training.pusht_model import PushTFolders, PushTTraining, make_weights
+from cosmos_robot.training.pusht_model import make_weights
+from cosmos_robot.training.pusht_settings import PushTFolders, PushTTraining
 from cosmos_robot.world_model import EMBEDDED
 
 CARD = "README.md"
@@ -45,7 +47,14 @@ def model_card(report: EmbeddedReport, settings: PushTTraining, folders: PushTFo
         f"pushers, environment seeds from {settings.recordings.first_seed}; 96x96 px, 10 Hz, prompts by hindsight.",
         f"- **Held out**: environment seeds from {settings.held_out.first_seed}; never trained on.",
     ]
-    stages = {"autoencoder": folders.autoencoder, "transformer": folders.transformer, "decoder": folders.decoder}
+    stages = {
+        "autoencoder": folders.autoencoder,
+        "transformer": folders.transformer,
+        "decoder": folders.decoder,
+        "transformer, further, on windows too that begin with frames of its own": replace(
+            folders, further=True
+        ).transformer,
+    }
     for name, folder in stages.items():
         if (folder / "metrics.jsonl").is_file():
             last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])

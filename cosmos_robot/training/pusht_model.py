@@ -1,11 +1,12 @@
 """The stages that make the embedded Push-T model, each of which goes on where it was stopped.
 
 recordings -> autoencoder -> cached windows -> transformer -> (decoder polished on the fixed encoder) -> checkpoint
+-> windows that begin with its own frames -> transformer, trained further -> checkpoint
 """
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,144 +16,23 @@ from transformers import AutoTokenizer
 
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.registry import get_domain
-from cosmos_robot.engine.checkpoint import CheckpointFacts, ModeSampling
 from cosmos_robot.engine.prompt import VIDEO_SYSTEM_PROMPT
-from cosmos_robot.training.autoencoder import AutoencoderTraining, train_autoencoder
-from cosmos_robot.training.flow_matching import FlowMatching
+from cosmos_robot.training.autoencoder import train_autoencoder
+from cosmos_robot.training.imagined_starts import Imagine, cache_imagined_starts
 from cosmos_robot.training.latent_sensitivity import channel_weights
-from cosmos_robot.training.post_training import PostTrainer, PostTraining
-from cosmos_robot.training.prompt_mix import ModeShare, TextEncoder
+from cosmos_robot.training.post_training import PostTrainer
+from cosmos_robot.training.prompt_mix import TextEncoder
 from cosmos_robot.training.pusht_clips import ClipSource, to_pixels
 from cosmos_robot.training.pusht_prompts import all_prompts, captions
-from cosmos_robot.training.pusht_recording import FRAME_SIZE, HELD_OUT_SEED, RecordingConfig, record
-from cosmos_robot.training.pusht_windows import CHUNK, WindowConfig, cache_windows
+from cosmos_robot.training.pusht_recording import record
+from cosmos_robot.training.pusht_settings import CANVAS, PushTFolders, PushTTraining
+from cosmos_robot.training.pusht_windows import CHUNK, cache_windows
 from cosmos_robot.training.run_folder import RunFolder
-from cosmos_robot.training.schedule import Budget, LearningRate
-from cosmos_robot.training.small_checkpoint import TransformerForm, build_transformer, save_checkpoint
+from cosmos_robot.training.small_checkpoint import build_transformer, save_checkpoint
 from cosmos_robot.training.tokenizer import train_tokenizer
 from cosmos_robot.training.windows import LatentWindows
-
-CANVAS = (FRAME_SIZE, FRAME_SIZE)
-
-
-@dataclass(frozen=True)
-class PushTFolders:
-    """Where the stages put what they make."""
-
-    root: Path = Path("outputs/pusht")
-
-    @property
-    def recordings(self) -> Path:
-        """Training episodes."""
-        return self.root / "recordings"
-
-    @property
-    def held_out(self) -> Path:
-        """Episodes for evaluation."""
-        return self.root / "held_out"
-
-    @property
-    def autoencoder(self) -> Path:
-        """State, metrics and weights of the autoencoder."""
-        return self.root / "autoencoder"
-
-    @property
-    def windows(self) -> Path:
-        """Cached latents."""
-        return self.root / "windows"
-
-    @property
-    def channel_weights(self) -> Path:
-        """What each latent channel weighs."""
-        return self.windows / "channel_weights.json"
-
-    @property
-    def transformer(self) -> Path:
-        """State and metrics of the transformer."""
-        return self.root / "transformer"
-
-    @property
-    def decoder(self) -> Path:
-        """State, metrics and weights of the polished decoder."""
-        return self.root / "decoder"
-
-    @property
-    def checkpoint(self) -> Path:
-        """The finished checkpoint."""
-        return self.root / "checkpoint"
-
-
-@dataclass(frozen=True)
-class PushTTraining:
-    """Settings of all stages.
-
-    Attributes:
-        recordings: training episodes.
-        held_out: held-out episodes.
-        clip_episodes: how many training episodes the autoencoder is trained on (2.8 MB of memory each).
-        autoencoder: how it is trained.
-        windows: which windows are cut.
-        form: of the transformer.
-        transformer: how it is trained.
-        decoder: how the decoder is polished.
-        facts: sampling defaults of the finished checkpoint.
-        dtype: of the saved weights, by torch's name.
-        start: checkpoint whose autoencoder, tokenizer and transformer the training goes on from; None begins from
-            nothing.
-    """
-
-    recordings: RecordingConfig = field(default_factory=lambda: RecordingConfig(episodes=7_000))
-    held_out: RecordingConfig = field(default_factory=lambda: RecordingConfig(episodes=128, first_seed=HELD_OUT_SEED))
-    clip_episodes: int = 1_200
-    autoencoder: AutoencoderTraining = field(
-        default_factory=lambda: AutoencoderTraining(
-            budget=Budget(seconds=2_700.0), learning_rate=LearningRate(peak=2e-3, decay_from=0.4), frames_until=0.3
-        )
-    )
-    windows: WindowConfig = field(default_factory=lambda: WindowConfig(per_episode=8, compile=True))
-    form: TransformerForm = field(default_factory=lambda: TransformerForm(latent_patch_size=2))
-    transformer: PostTraining = field(
-        default_factory=lambda: PostTraining(
-            budget=Budget(seconds=11_400.0),
-            learning_rate=LearningRate(peak=1e-3, warmup_steps=150, decay_from=0.5),
-            muon_rate=0.02,
-            modes=(
-                ModeShare("forward_dynamics", 32, told=0.25, pure_noise_share=0.85, weight=6.0),
-                ModeShare("policy", 32, every=2),
-                ModeShare("image2video", 32, every=8),
-                ModeShare("text2video", 32, every=8),
-                ModeShare("text2image", 32, every=32, weight=0.3),
-                ModeShare("inverse_dynamics", 32, every=16, told=0.2, pure_noise_share=0.8),
-            ),
-            prompts=1,
-            objective=FlowMatching(pure_noise_share=0.25),
-            ema_decay=0.998,
-            compile=True,
-        )
-    )
-    decoder: AutoencoderTraining = field(
-        default_factory=lambda: AutoencoderTraining(
-            budget=Budget(seconds=1_800.0),
-            learning_rate=LearningRate(peak=1e-3, decay_from=0.2),
-            frames_until=0.0,
-            frame_share=0.1,
-            decoder_only=True,
-        )
-    )
-    facts: CheckpointFacts = field(
-        default_factory=lambda: CheckpointFacts(
-            native_canvas=CANVAS,
-            max_action_chunk_size=CHUNK,
-            domain_ids=(4,),
-            num_steps=4,
-            guidance=1.0,
-            shift=5.0,
-            fps=10.0,
-            by_mode={"forward_dynamics": ModeSampling(num_steps=1), "policy": ModeSampling(guidance=6.0)},
-        )
-    )
-    dtype: str = "bfloat16"
-    start: Path | None = None
+from cosmos_robot.types import FloatArray, Frames
+from cosmos_robot.world_model import load_world_model
 
 
 def make_weights(
@@ -178,7 +58,36 @@ def make_weights(
     if settings.start is None:
         polish_decoder(folders, settings)
     make_checkpoint(folders, settings)
+    return folders.checkpoint if settings.imagined_starts is None else train_further(folders, settings)
+
+
+def train_further(folders: PushTFolders, settings: PushTTraining) -> Path:
+    """Train a finished checkpoint further, on windows too that begin with frames of its own, and give the new one."""
+    again = replace(settings, start=folders.checkpoint, transformer=settings.further)
+    if settings.imagined_starts is not None:
+        vae = load_autoencoder(folders.checkpoint)
+        imagine = last_frames(folders.checkpoint)
+        cache_imagined_starts(vae, imagine, folders.recordings, folders.windows, settings.imagined_starts)
+    folders = replace(folders, further=True)
+    make_transformer(folders, again)
+    make_checkpoint(folders, again)
     return folders.checkpoint
+
+
+def last_frames(checkpoint: Path) -> Imagine:
+    """What a checkpoint says the camera sees after the last action, eight episodes at a time."""
+    world_model = load_world_model(str(checkpoint), device="cpu")
+
+    def imagine(frames: Frames, actions: FloatArray) -> Frames:
+        seen: list[Frames] = []
+        for first in range(0, len(frames), 8):
+            items = slice(first, first + 8)
+            given = list(frames[items]), list(actions[items])
+            rollouts = world_model.forward_dynamics(*given, domain="pusht", seed=first)
+            seen += [rollout.frames[-1] for rollout in rollouts if rollout.frames is not None]
+        return np.stack(seen)
+
+    return imagine
 
 
 def record_episodes(folders: PushTFolders, settings: PushTTraining, workers: int = 1) -> None:

@@ -1,6 +1,6 @@
 """Cuts Push-T recordings into windows of 16 actions and caches their latents."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,21 @@ def cache_windows(vae: Any, recordings: Path, out: Path, config: WindowConfig) -
             encode_windows(encode, read_shard(path), config).save(target)
 
 
-def encode_windows(encode: LatentEncoder, episodes: list[PushTRecording], config: WindowConfig) -> LatentWindows:
-    """Cut and encode the windows of some episodes."""
+def encode_windows(
+    encode: LatentEncoder,
+    episodes: list[PushTRecording],
+    config: WindowConfig,
+    *,
+    starts: Mapping[int, Sequence[int]] | None = None,
+) -> LatentWindows:
+    """Cut and encode the windows of some episodes, in the episodes' order.
+
+    Args:
+        encode: from `latent_encoder`.
+        episodes: recorded ones.
+        config: which windows.
+        starts: of each episode's windows, by its seed; None draws them.
+    """
     domain = get_domain("pusht")
     frames: list[NDArray[np.uint8]] = []
     actions, states = [], []
@@ -73,7 +86,7 @@ def encode_windows(encode: LatentEncoder, episodes: list[PushTRecording], config
     goals: list[str] = []
     for episode in episodes:
         rng = np.random.default_rng([config.seed, episode.seed])
-        for start in _starts(episode, rng, config):
+        for start in _starts(episode, rng, config) if starts is None else starts[episode.seed]:
             stop = start + CHUNK
             frames.append(episode.frames[start : stop + 1])
             actions.append(domain.encode(episode.actions[start:stop]).values)

@@ -9,7 +9,7 @@ from cosmos_robot.benchmarks.pusher_position import PositionError
 from cosmos_robot.benchmarks.pusht_forward import ForwardScores, InverseScores
 from cosmos_robot.benchmarks.pusht_weights import folder_size, install, model_card
 from cosmos_robot.errors import CheckpointError
-from cosmos_robot.training.pusht_model import PushTFolders, PushTTraining
+from cosmos_robot.training.pusht_settings import PushTFolders, PushTTraining
 
 
 def report():
