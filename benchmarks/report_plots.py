@@ -18,6 +18,7 @@ _STYLE = STYLE | {
     "font.family": "sans-serif",
 }
 
+_DASHES = ("--", ":", "-.")
 _MOST_POINTS = 3000
 _FEW_POINTS = 200
 
@@ -32,10 +33,11 @@ def curves_svg(runs: Sequence[RunFigures], metric: str) -> str:
             label = "model" if len(runs) == 1 else run.name
             _draw(axes, series, colour, label)
     controls = _of(runs[0], metric, model=False)
-    for colour, series in zip(_cycle(CONTROL_COLOURS, len(controls)), controls, strict=True):
+    looks = zip(_cycle(CONTROL_COLOURS, len(controls)), _cycle(_DASHES, len(controls)), controls, strict=True)
+    for colour, dashes, series in looks:
         points = curve(series)
         steps = np.arange(1, len(points) + 1)
-        axes.plot(steps, _values(points), color=colour, linestyle="--", label=series.variant)
+        axes.plot(steps, _values(points), color=colour, linestyle=dashes, label=series.variant)
     axes.set_xlabel("step of the horizon")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel(f"{metric.replace('_', ' ')}{f', {unit}' if unit else ''}")
