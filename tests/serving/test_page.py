@@ -126,6 +126,7 @@ def test_generate_an_image_a_video_and_a_policy(visit, address):
     page.click("#send")
     expect(page.locator("#answer img")).to_be_visible()
     expect(page.locator("#answer")).to_contain_text("a robot")
+    expect(page.locator("#answer")).not_to_contain_text("fps")
     page.select_option("#mode", "text2video")
     page.press("#prompt", "Control+Enter")
     expect(page.locator("#answer video")).to_be_visible()

@@ -29,7 +29,8 @@ export class Answer {
     if (item.media !== null) parts.push(this.media(item));
     if (item.actions !== null) parts.push(...this.actions(item.actions, request));
     const words = item.prompt_used.length < 300 ? ` · “${item.prompt_used}”` : "";
-    parts.push(make("p", { className: "quiet" }, `seed ${item.seed} · ${item.fps} fps${words}`));
+    const rate = item.media_type?.startsWith("image/") ? "" : ` · ${item.fps} fps`;
+    parts.push(make("p", { className: "quiet" }, `seed ${item.seed}${rate}${words}`));
     return parts;
   }
 
