@@ -154,7 +154,7 @@ def test_a_perfect_model_agrees_and_the_controls_do_not(played):
 
 @pytest.mark.slow
 def test_the_report_ranks_a_perfect_a_copying_and_a_random_model(played, small, tmp_path):
-    """What nothing moves in leaves the T where it starts; in noise there is no T, so that nothing is covered."""
+    """Where nothing moves the T stays where it starts, and noise is the same noise whatever is done in it."""
     alone = replace(_config(small), controls=False)
     for name, model in {"copying": Copying(), "random": Random()}.items():
         execute(alone, tmp_path / name, load=lambda *_, model=model: model, digest=name)
@@ -164,8 +164,8 @@ def test_the_report_ranks_a_perfect_a_copying_and_a_random_model(played, small, 
     good, still, noise = lines[ERROR, "model"]
     assert good < still < noise
     assert still == lines[ERROR, "copy-first-frame"][0]
-    real = [row["figures"][COVERAGE][REAL] for row in runs[0].rows]
-    assert noise == pytest.approx(np.mean(real), abs=1e-5)
+    for run in runs[1:]:  # whoever plays, a start ends in the same way
+        assert len({(row["episode"], row["figures"][COVERAGE]["model"]) for row in run.rows}) == small.starts
     assert lines[COVERAGE, REAL][0] == lines[COVERAGE, REAL][1] == lines[COVERAGE, REAL][2]
     good, still, noise = lines["mean error of the policies", "model"]
     assert good < still < noise
