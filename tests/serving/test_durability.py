@@ -125,10 +125,10 @@ def test_a_client_that_goes_away_takes_its_question_back(tmp_path):
 def test_two_servers_and_a_bad_start_are_a_sentence(tmp_path):
     with server(tmp_path / "data"):
         command = [sys.executable, str(SCRIPT), "0", "--data", str(tmp_path / "data"), "--port", "0"]
-        other = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+        other = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
         assert (other.returncode, other.stderr.startswith("error: another server")) == (2, True)
     open_to_all = subprocess.run(
-        [*command, "--host", "0.0.0.0"], check=False, capture_output=True, text=True, timeout=30
+        [*command, "--host", "0.0.0.0"], check=False, capture_output=True, text=True, timeout=120
     )
     assert open_to_all.returncode == 2
     assert "--api-key" in open_to_all.stderr
