@@ -36,7 +36,7 @@ _CENTROID = np.array([0.0, (15.0 * 3600.0 + 75.0 * 2700.0) / 6300.0])
 _CLEAR_OF_PUSHER = 4.5
 _MARGIN = 6
 _STEPS = 8
-_GOOD_OVERLAP = 0.85
+_GOOD_OVERLAP, _LEAST_OVERLAP = 0.85, 1 / 3
 _STEP: Vector = np.array([1.0, 1.0, 0.02])
 _GRID: Vector = np.stack(np.meshgrid(*[(np.arange(FRAME_SIZE) + 0.5) * _SCALE] * 2), axis=-1)
 
@@ -66,7 +66,7 @@ class BlockFit:
 
 
 def find_block(frame: Frames) -> BlockFit | None:
-    """Find the T in a frame, or None where less than a third of it is to be seen.
+    """Find the T in a frame, or None where less than a third of it is to be seen, or what is seen has not its outline.
 
     Args:
         frame: uint8 `[H, W, 3]` of the whole table; one of another size than 96x96 is scaled to it.
@@ -84,7 +84,8 @@ def find_block(frame: Frames) -> BlockFit | None:
         found.append(BlockFit(pose, clipping.overlap(pose)))
         if found[-1].overlap > _GOOD_OVERLAP:
             break
-    return max(found, key=lambda fit: fit.overlap)
+    best = max(found, key=lambda fit: fit.overlap)
+    return best if best.overlap >= _LEAST_OVERLAP else None
 
 
 def coverage_of(pose: Vector) -> float:

@@ -154,7 +154,7 @@ def test_a_perfect_model_agrees_and_the_controls_do_not(played):
 
 @pytest.mark.slow
 def test_the_report_ranks_a_perfect_a_copying_and_a_random_model(played, small, tmp_path):
-    """Where nothing moves the T stays where it starts, and noise is the same noise whatever is done in it."""
+    """Where nothing moves the T stays where it starts, and in noise there is no T at all."""
     alone = replace(_config(small), controls=False)
     for name, model in {"copying": Copying(), "random": Random()}.items():
         execute(alone, tmp_path / name, load=lambda *_, model=model: model, digest=name)
@@ -163,6 +163,7 @@ def test_the_report_ranks_a_perfect_a_copying_and_a_random_model(played, small, 
     lines = {(line.metric, line.variant): [e and e.value for e in line.estimates] for line in compare(runs)}
     good, still, noise = lines[ERROR, "model"]
     assert good < still < noise
+    assert noise == pytest.approx(lines[COVERAGE, REAL][0])
     assert still == lines[ERROR, "copy-first-frame"][0]
     for run in runs[1:]:  # whoever plays, a start ends in the same way
         assert len({(row["episode"], row["figures"][COVERAGE]["model"]) for row in run.rows}) == small.starts

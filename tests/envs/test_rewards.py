@@ -80,6 +80,8 @@ def test_no_t_is_no_coverage_and_another_size_is_scaled(simulated):
     blank = np.full((2, 96, 96, 3), 255, np.uint8)
     judged = PushTCoverage()(blank)
     assert (judged.reward, judged.success, judged.details["block_found"]) == (0.0, False, 0.0)
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    assert find_block(noise) is None
     frame = simulated.frames[int(simulated.coverage.argmax())]
     large = frame.repeat(2, axis=0).repeat(2, axis=1)
     assert find_block(large).coverage == pytest.approx(find_block(frame).coverage)
