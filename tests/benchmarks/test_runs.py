@@ -285,7 +285,7 @@ def test_actors_of_a_local_cluster(config, tmp_path, monkeypatch):
 @pytest.mark.e2e
 def test_actors_for_which_there_is_no_room(config, tmp_path):
     ray = pytest.importorskip("ray")
-    with pytest.raises(InvalidInputError, match="10000 actors need as many"):
+    with pytest.raises(InvalidInputError, match="actors need as many CPU cores"):
         execute(config, tmp_path, load=copying, digest="x", workers=Workers(10_000, "local"))
     assert not ray.is_initialized()
 
