@@ -30,6 +30,7 @@ from cosmos_robot.training.pusht_windows import CHUNK, cache_windows
 from cosmos_robot.training.run_folder import RunFolder
 from cosmos_robot.training.small_checkpoint import build_transformer, save_checkpoint
 from cosmos_robot.training.tokenizer import train_tokenizer
+from cosmos_robot.training.weight_blend import blend
 from cosmos_robot.training.windows import LatentWindows
 from cosmos_robot.types import FloatArray, Frames
 from cosmos_robot.world_model import load_world_model
@@ -133,6 +134,8 @@ def make_checkpoint(folders: PushTFolders, settings: PushTTraining) -> None:
     vae = load_autoencoder(settings.start or made[0])
     trainer = pusht_trainer(folders, settings)
     with trainer.ema.applied(trainer.transformer):
+        if settings.start is not None:
+            blend(trainer.transformer, _transformer(settings, len(trainer.text.tokenizer)), settings.kept_share)
         save_checkpoint(
             folders.checkpoint,
             transformer=trainer.transformer.to(dtype),

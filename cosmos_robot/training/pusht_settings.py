@@ -90,6 +90,7 @@ class PushTTraining:
         imagined_starts: the windows that are added once there is a model, which is then trained further; None ends
             with the first training.
         further: how it is trained then.
+        kept_share: of the weights that a training started with, in what a training with a start gives; see `blend`.
     """
 
     recordings: RecordingConfig = field(default_factory=lambda: RecordingConfig(episodes=7_000))
@@ -139,7 +140,13 @@ class PushTTraining:
             guidance=1.0,
             shift=5.0,
             fps=10.0,
-            by_mode={"forward_dynamics": ModeSampling(num_steps=1), "policy": ModeSampling(guidance=6.0)},
+            by_mode={
+                "forward_dynamics": ModeSampling(num_steps=1),
+                "policy": ModeSampling(guidance=3.0),
+                "image2video": ModeSampling(guidance=6.0),
+                "text2video": ModeSampling(guidance=6.0),
+                "text2image": ModeSampling(guidance=3.0, num_steps=10),
+            },
         )
     )
     dtype: str = "bfloat16"
@@ -163,3 +170,4 @@ class PushTTraining:
             ema_decay=0.995,
         )
     )
+    kept_share: float = 0.25
