@@ -2,6 +2,7 @@
 
 import base64
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -34,8 +35,11 @@ def test_too_many_are_told_to_come_back(serve):
         model.gate.clear()
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(client.post, f"{AI}/text", json=T)
-            while not model.asked:
+            end = time.monotonic() + 60
+            while not model.asked:  # with sleep: a loop that only looks leaves the server's threads little of a core
                 assert not waiting.done(), waiting.result().text
+                assert time.monotonic() < end
+                time.sleep(0.01)
             answer = client.post(f"{AI}/text", json=T)
             assert (answer.status_code, answer.json()["status"], answer.headers["retry-after"]) == (429, 429, "7")
             model.gate.set()
