@@ -237,7 +237,8 @@ def _show(result: dict[str, Any], rows: list[Row]) -> None:
     for row in rows:
         spread = "" if row.ratio_low is None else f"{row.ratio_low:.2f} to {row.ratio_high:.2f}"
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}x"
-        numbers = f"{row.step_ms:.1f}", f"{row.chunk_s:.3f}", f"{100 * row.floor_share:.0f} %"
+        step = "" if row.step_ms is None else f"{row.step_ms:.1f}"
+        numbers = step, f"{row.chunk_s:.3f}", f"{100 * row.floor_share:.0f} %"
         table.add_row(row.case, row.contender, *numbers, ratio, spread, row.attention[:36])
     console.print(table)
     for line in result["headline"]:

@@ -26,7 +26,8 @@ class Row:
     Attributes:
         case: its name.
         contender: likewise.
-        step_ms: of one denoising step of the batch.
+        step_ms: of one denoising step of the batch; None where its difference of two times does not stand out of the
+            machine's unrest: in some round the longer answer was the quicker.
         chunk_s: of the whole answer of the batch, from the host to the host, with the case's denoising steps.
         floor_share: least time that the work takes at the measured peaks / `chunk_s`.
         ratio: seconds of diffusers as it comes / `chunk_s`, the median of the rounds' ratios.
@@ -42,7 +43,7 @@ class Row:
 
     case: str
     contender: str
-    step_ms: float
+    step_ms: float | None
     chunk_s: float
     floor_share: float
     ratio: float | None
@@ -172,11 +173,12 @@ class Timed:
         batch = self.case.batch if one.one_by_one else 1
         chunks = self.chunks(one.name, batch)
         theirs = self.chunks(BASELINE, self.case.batch) if BASELINE in self.times else []
+        a_step = [self.step(*pair) for pair in self.times[one.name]]
         ratios = [other / own for other, own in zip(theirs, chunks, strict=True)] if theirs else []
         return Row(
             case=self.case.name,
             contender=one.name,
-            step_ms=1e3 * batch * statistics.median(self.step(*pair) for pair in self.times[one.name]),
+            step_ms=1e3 * batch * statistics.median(a_step) if min(a_step) > 0 else None,
             chunk_s=statistics.median(chunks),
             floor_share=floor / statistics.median(chunks),
             ratio=statistics.median(ratios) if ratios else None,

@@ -120,6 +120,11 @@ def test_ratios_are_of_the_same_round():
     assert (row.ratio, row.ratio_low, row.ratio_high) == (4.0, 3.0, 5.0)
     assert row.chunk_s == pytest.approx(6.4)
     assert row.floor_share == pytest.approx(0.0125)
+    assert row.step_ms == pytest.approx(1e3 * (0.6 + 10.0) / 8 / 2)
+    restless = replace(timed, times=times | {"engine": [(0.2, 0.8), (2.0, 1.9)]})
+    assert (
+        restless.row(Contender("engine", lambda case, steps: []), Look("none", None, None, None), 0.08).step_ms is None
+    )
     longer = Timed(replace(case, num_steps=18), {BASELINE: [(1.0, 2.0)]}, (2, 10))
     assert longer.chunks(BASELINE, 2) == [6.0]
 
