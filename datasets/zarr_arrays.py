@@ -43,14 +43,14 @@ class ZarrArrays:
 
 
 def open_zarr(path: Path, missing_chunks: MissingChunks) -> ZarrArrays:
-    """Open for reading, with codecs of the imagecodecs package made known where the chunks need them.
+    """Open for reading, with the codecs of the imagecodecs package where it is installed.
 
     Args:
         path: a folder, or a zip file of one.
         missing_chunks: `error` makes reading a chunk that is not there fail.
 
     Returns:
-        the arrays; no chunk is read.
+        the arrays by name; no chunk is read.
 
     Raises:
         MissingDependencyError: if a codec's package is not installed; it names the extra.
@@ -69,25 +69,33 @@ def open_zarr(path: Path, missing_chunks: MissingChunks) -> ZarrArrays:
 
 
 def _arrays(path: Path, store: "LocalStore | ZipStore", missing_chunks: MissingChunks) -> "dict[str, zarr.Array[Any]]":
+    _register_codecs()
     try:
-        nodes = zarr.open_group(store, mode="r").members(max_depth=None)
+        nodes = dict(zarr.open_group(store, mode="r").members(max_depth=None))
     except _UNKNOWN_CODEC as error:
-        _register_codecs(path, error)
-        nodes = zarr.open_group(store, mode="r").members(max_depth=None)
+        raise _unknown_codec(path, error) from error
     fill = missing_chunks == "fill"
     return {
-        name: node.with_config({"read_missing_chunks": fill}) for name, node in nodes if isinstance(node, zarr.Array)
+        # by name: Zarr lists them as their files happen to be read, and the first camera is the one that frames() reads
+        name: node.with_config({"read_missing_chunks": fill})
+        for name, node in sorted(nodes.items())
+        if isinstance(node, zarr.Array)
     }
 
 
-def _register_codecs(path: Path, error: Exception) -> None:
-    if _OUR_CODECS not in str(error):
-        raise EpisodeError(f"{path} needs a codec that is not known here ({reason(error)}).") from error
+def _register_codecs() -> None:
+    """Before anything is read: Zarr that meets an unknown codec leaves failed tasks behind, which print themselves."""
     try:
         from imagecodecs.numcodecs import register_codecs
-    except ImportError as missing:
-        raise MissingDependencyError(
-            f"the pictures in {path} are compressed by a codec of the package imagecodecs; install it with "
-            f"`pip install 'cosmos-robot[umi]'` ({reason(error)})."
-        ) from missing
+    except ImportError:
+        return
     register_codecs(verbose=False)
+
+
+def _unknown_codec(path: Path, error: Exception) -> CosmosRobotError:
+    if _OUR_CODECS not in str(error):
+        return EpisodeError(f"{path} needs a codec that is not known here ({reason(error)}).")
+    return MissingDependencyError(
+        f"the pictures in {path} are compressed by a codec of the package imagecodecs; install it with "
+        f"`pip install 'cosmos-robot[umi]'` ({reason(error)})."
+    )

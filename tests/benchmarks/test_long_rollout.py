@@ -109,7 +109,7 @@ def test_an_episode_that_lost_a_row_is_imagined_again_and_counts_once(tmp_path, 
             score=InverseDynamicsScore(),
             report=lambda *progress: told.append(progress),
         )
-        return [(row["episode"] - config.first_start, row["chunk"]) for row in rows], told
+        return sorted((row["episode"] - config.first_start, row["chunk"]) for row in rows), told
 
     assert go_on() == ([(0, 0), (0, 1), (1, 0), (1, 1)], [(2, 2)])
     path = tmp_path / "rows.jsonl"

@@ -1,5 +1,8 @@
 """UMI's `dataset.zarr.zip` is written here file by file, its pictures by libjxl without loss."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from zarr_v2 import replay_buffer
@@ -74,6 +77,25 @@ def test_a_dataset(tmp_path):
                 rows = episodes[1].column(f"robot{robot}_{name}")
                 assert rows.dtype == dtype
                 np.testing.assert_array_equal(rows, numbers(10 * robot + offset, width, dtype)[5:7])
+
+
+def test_cameras_are_in_the_order_of_their_names(tmp_path):
+    buffer = replay_buffer(ENDS)
+    names = tuple(f"camera{number}_rgb" for number in range(8))
+    for number, name in reversed(tuple(enumerate(names))):
+        buffer.array(f"data/{name}", pictures(number), (1, 32, 40, 3))
+    path = buffer.folder(tmp_path / "dataset.zarr")
+    for _ in range(5):
+        with open_episodes(path) as episodes:
+            assert episodes[2].cameras == names
+            np.testing.assert_array_equal(episodes[2].frames(), pictures(0)[7:])
+
+
+def test_opening_says_nothing_of_its_own(tmp_path):
+    path = umi().folder(tmp_path / "dataset.zarr")
+    code = f"from cosmos_robot.datasets.open_episodes import open_episodes; open_episodes({str(path)!r})[0].frames()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout + done.stderr == ""
 
 
 def test_a_picture_that_is_cut_off(tmp_path):
