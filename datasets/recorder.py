@@ -19,6 +19,7 @@ import av.logging
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cosmos_robot.datasets.encoder_priority import kept_priority
 from cosmos_robot.datasets.folder_commit import FolderCommit
 from cosmos_robot.datasets.lerobot_append import INFO, GrowingDataset
 from cosmos_robot.datasets.recorded_features import SUCCESS, RecordedFeatures
@@ -137,7 +138,7 @@ class EpisodeRecorder:
         try:
             with self._told("cannot finish the episode"):
                 self._write_held(success=bool(success))
-                with _quiet():
+                with _quiet(), kept_priority():
                     self._writer.save_episode(parallel_encoding=False)
                     self._writer.finalize()
                     self._join(task, notes or {})

@@ -87,6 +87,7 @@ def test_episodes_come_back(tmp_path, storage, codec):
             assert recording.record(writer, episode) == episode
             require_episodes(tmp_path / "set", episode + 1, exact=storage == "image")
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER  # SVT-AV1 makes its caller a realtime thread, if it is root
     info = json.loads((tmp_path / "set/meta/info.json").read_text())
     assert (info["codebase_version"], info["robot_type"], info["total_tasks"]) == ("v3.0", "pusher", 2)
     assert info["features"]["action"]["names"] == ["x", "y"]

@@ -5,6 +5,8 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from cosmos_robot.datasets.encoder_priority import kept_priority
+
 BITS = 10
 HEIGHT, WIDTH = 32, 16 * BITS
 
@@ -26,9 +28,8 @@ def numbers_of(frames):
 def write_numbered(path, numbers, *, fps=10, codec="libx264", options=None, times=None, format=None):
     """Write frames with these numbers on them; `times` are their times in frames, if not 0, 1, 2 ..."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(
-        path, "w", format=format, options={"movflags": "faststart"} if path.suffix == ".mp4" else {}
-    ) as container:
+    options_of_file = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
+    with kept_priority(), av.open(path, "w", format=format, options=options_of_file) as container:
         stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options or {"g": "10"})
         stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"
         if times is not None:
