@@ -7,6 +7,7 @@ is from what that did.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,17 +41,19 @@ class ClosedLoopSettings:
     """What is played.
 
     Attributes:
-        chunks: of 16 actions, after each of which the policy looks anew.
+        chunks: how often the policy looks, and answers with a chunk of actions.
+        replan_every: how many of them are taken before it looks anew; None takes all.
 
     Raises:
         InvalidInputError: if there is not one at least.
     """
 
-    chunks: int = 3
+    chunks: int = 6
+    replan_every: int | None = 8
 
     def __post_init__(self) -> None:
-        if self.chunks < 1:
-            raise InvalidInputError(f"chunks must be at least 1; got {self.chunks}.")
+        if self.chunks < 1 or (self.replan_every is not None and self.replan_every < 1):
+            raise InvalidInputError(f"chunks and replan_every must be at least 1; got {self}.")
 
 
 @dataclass(frozen=True)
@@ -76,18 +79,19 @@ class ClosedLoopSuite:
 
     def measure(self, world_model: WorldModel, rows: Sequence[PlannedRow], config: RunConfig) -> list[Measured]:
         """Play the starts of rows side by side, as often as samples are wanted, and as the controls do."""
-        chunks = config.settings(ClosedLoopSettings).chunks
+        settings = config.settings(ClosedLoopSettings)
+        play = partial(play_tasks, chunks=settings.chunks, replan_every=settings.replan_every)
         tasks = [PushTask(row.episode, row.case) for row in rows]
         cases = [_recorded(row, config) for row in rows]
         answers = _first_chunks(world_model, cases, config)
         played = [
-            play_tasks(_told(world_model, rows, config, sample), tasks, chunks, every=_SHOWN_EVERY)
+            play(_told(world_model, rows, config, sample), tasks, every=_SHOWN_EVERY)
             for sample in range(config.samples)
         ]
         controls = {}
         if config.controls:
-            controls[NO_PROMPT] = play_tasks(_told(world_model, rows, config, 0, silent=True), tasks, chunks)
-            controls[RANDOM] = play_tasks(_aimless(cases), tasks, chunks)
+            controls[NO_PROMPT] = play(_told(world_model, rows, config, 0, silent=True), tasks)
+            controls[RANDOM] = play(_aimless(cases), tasks)
         found = []
         for i, case in enumerate(cases):
             figures, absent = action_row(get_domain(config.domain), case, answers[i], controls=False)

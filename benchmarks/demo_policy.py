@@ -53,12 +53,22 @@ def run_policy(
     model: WorldModel,
     environment_seed: int,
     *,
-    chunks: int = 4,
+    chunks: int = 8,
+    replan_every: int = 8,
     seed: int = 0,
     num_steps: int | None = None,
     progress: Progress | None = None,
 ) -> PolicyRun:
     """Tell a policy to push the T towards the middle of the table, where there is room from every start.
+
+    Args:
+        model: that has the policy.
+        environment_seed: of the start.
+        chunks: how often it looks, and answers with a chunk of actions.
+        replan_every: how many of them are taken before it looks anew.
+        seed: of the noise.
+        num_steps: of the denoising; None takes the checkpoint's.
+        progress: told of every step.
 
     Raises:
         UnsupportedModeError: if the model gives no frames with its policy.
@@ -80,8 +90,8 @@ def run_policy(
             )
             if answer.frames is None:
                 raise UnsupportedModeError("the demo shows what a policy imagines; this world model gives no frames.")
-            imagined.append(answer.frames if chunk == 0 else answer.frames[1:])
-            for action in np.clip(answer.actions, 0.0, TABLE_SIZE):
+            imagined.append(answer.frames[0 if chunk == 0 else 1 : replan_every + 1])
+            for action in np.clip(answer.actions[:replan_every], 0.0, TABLE_SIZE):
                 actions.append(action)
                 observation, _, _, _, info = env.step(action.astype(np.float64))
                 frames.append(observation["pixels"])

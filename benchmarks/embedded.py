@@ -10,6 +10,7 @@ import importlib.util
 import json
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,7 +75,8 @@ def measure(
     *,
     windows: int = 64,
     tasks: int = 100,
-    chunks: int = 3,
+    chunks: int = 6,
+    replan_every: int = 8,
     long: bool = True,
     num_steps: int | None = None,
 ) -> EmbeddedReport:
@@ -85,7 +87,8 @@ def measure(
         episodes_folder: where held-out recordings are, or are put.
         windows: how many held-out episodes.
         tasks: of the policy; 0 leaves it out.
-        chunks: of 16 actions in each of them.
+        chunks: how often the policy looks in each of them, and answers with a chunk of actions.
+        replan_every: how many of these are taken.
         long: whether 64-action rollouts are played.
         num_steps: denoising steps; None takes the checkpoint's default.
     """
@@ -101,7 +104,7 @@ def measure(
         forward=forward_scores(model, short, num_steps=num_steps),
         inverse=inverse_scores(model, short, num_steps=num_steps),
         rollout=rollout_scores(model, held_out_windows(episodes, 64), num_steps=num_steps) if long else None,
-        policies=_policies(model, tasks, chunks, num_steps) if tasks else None,
+        policies=_policies(model, tasks, chunks, replan_every, num_steps) if tasks else None,
         seconds=round(time.monotonic() - began, 1),
     )
 
@@ -157,12 +160,12 @@ def _px(error: PositionError) -> str:
     )
 
 
-def _policies(model: Any, tasks: int, chunks: int, num_steps: int | None) -> dict[str, PolicyScore]:
-    wanted = push_tasks(tasks)
+def _policies(model: Any, tasks: int, chunks: int, replan_every: int, num_steps: int | None) -> dict[str, PolicyScore]:
+    score = partial(policy_score, tasks=push_tasks(tasks), chunks=chunks, replan_every=replan_every)
     return {
-        "prompted": policy_score(prompted(model, num_steps), wanted, chunks=chunks),
-        "no prompt": policy_score(unprompted(model, num_steps), wanted, chunks=chunks),
-        "random": policy_score(random_targets(), wanted, chunks=chunks),
+        "prompted": score(prompted(model, num_steps)),
+        "no prompt": score(unprompted(model, num_steps)),
+        "random": score(random_targets()),
     }
 
 

@@ -113,13 +113,15 @@ def push_tasks(count: int = 100) -> list[PushTask]:
     return tasks
 
 
-def policy_score(choose: Choice, tasks: Sequence[PushTask], *, chunks: int, batch: int = 20) -> PolicyScore:
-    """Run every task for some chunks of 16 actions, looking anew before each."""
+def policy_score(
+    choose: Choice, tasks: Sequence[PushTask], *, chunks: int, replan_every: int | None = None, batch: int = 20
+) -> PolicyScore:
+    """Run every task; see `play_tasks`."""
     groups = [tasks[i : i + batch] for i in range(0, len(tasks), batch)]
     outcomes = [
         outcome
         for group in track(groups, description="policy in the simulator")
-        for outcome in play_tasks(choose, group, chunks)
+        for outcome in play_tasks(choose, group, chunks=chunks, replan_every=replan_every)
     ]
     return PolicyScore(
         reached=float(np.mean([outcome.reached for outcome in outcomes])),
@@ -129,14 +131,20 @@ def policy_score(choose: Choice, tasks: Sequence[PushTask], *, chunks: int, batc
 
 
 def play_tasks(
-    choose: Choice, tasks: Sequence[PushTask], chunks: int, *, every: int | None = None
+    choose: Choice,
+    tasks: Sequence[PushTask],
+    *,
+    chunks: int,
+    replan_every: int | None = None,
+    every: int | None = None,
 ) -> list[TaskOutcome]:
-    """Play tasks side by side in gym-pusht, looking anew before each chunk of 16 actions.
+    """Play tasks side by side in gym-pusht, looking anew before each chunk of actions.
 
     Args:
         choose: the policy.
         tasks: what is played.
         chunks: of each.
+        replan_every: how many actions of each chunk are taken; None takes all.
         every: actions from frame to frame that is kept; None keeps what is looked at.
     """
     envs = [open_simulator() for _ in tasks]
@@ -149,7 +157,8 @@ def play_tasks(
     prompts = [push_prompt(task.direction) for task in tasks]
     for chunk in range(chunks):
         for i, actions in enumerate(choose([frames[-1] for frames in seen], prompts, chunk)):
-            frames, infos[i] = _step_through(envs[i], actions, every or len(actions))
+            taken = actions[:replan_every]
+            frames, infos[i] = _step_through(envs[i], taken, every or len(taken))
             seen[i] += frames
     for env in envs:
         env.close()

@@ -32,6 +32,10 @@ class PlannerConfig:
         momentum: share of the old mean and spread that is kept.
         least_spread: of the draws, as a share of the action space's extent.
         last_reward: judge a future by its last reward; else by the sum of all.
+        most_change: of each channel from an action to the next, as a share of the action space's extent; the first is
+            measured from `agent_pos`, where there is one of the actions' shape and it is seen. None sets no limit. A
+            world model is right about motions as fast as those that it was trained on: lines across the whole space
+            are faster, and a planner then picks what the model has got wrong.
 
     Raises:
         InvalidInputError: if a number is out of its range.
@@ -45,12 +49,15 @@ class PlannerConfig:
     momentum: float = 0.1
     least_spread: float = 0.02
     last_reward: bool = True
+    most_change: float | None = None
 
     def __post_init__(self) -> None:
         if min(self.horizon, self.iterations, self.knots) < 1 or not 1 <= self.elites <= self.futures:
             raise InvalidInputError(f"a planner's numbers must be positive, elites at most futures; got {self}.")
         if not 0.0 <= self.momentum < 1.0 or self.least_spread < 0.0:
             raise InvalidInputError(f"momentum is from 0 to less than 1, least_spread not negative; got {self}.")
+        if self.most_change is not None and not self.most_change > 0.0:
+            raise InvalidInputError(f"most_change is above 0, or None; got {self.most_change}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +102,7 @@ def plan(
     knots = rng.uniform(low, high, shape)
     proposals, rewards = [], []
     for _ in range(chosen.iterations):
-        proposals.append(_actions(core, knots, chosen.horizon))
+        proposals.append(_actions(core, knots, chosen, state))
         rewards.append(imagined_rewards(core, state, proposals[-1], last=chosen.last_reward))
         elites = knots[np.argsort(-rewards[-1], kind="stable")[: chosen.elites]]
         mean = chosen.momentum * mean + (1 - chosen.momentum) * elites.mean(axis=0)
@@ -135,18 +142,41 @@ def _at(futures: FloatArray, going: Sequence[int], step: int) -> list[FloatArray
     return [futures[i, step] for i in going]
 
 
-def _actions(core: EnvCore, knots: Float64, horizon: int) -> FloatArray:
+def _actions(core: EnvCore, knots: Float64, config: PlannerConfig, state: EpisodeState) -> FloatArray:
     """Lines through knots `[N, m, D]` as actions `[N, horizon, k, D]`, or `[N, horizon, D]` with `step="action"`."""
-    settings = core.settings
-    count = horizon * settings.actions_per_step
-    places = np.linspace(0.0, 1.0, knots.shape[1] + 1)[1:] if knots.shape[1] > 1 else np.array([1.0])
-    times = np.clip((np.arange(count) + 1.0) / count, places[0], 1.0)
-    index = np.clip(np.searchsorted(places, times, side="right"), 1, len(places) - 1) if len(places) > 1 else None
-    if index is None:
-        lines = np.repeat(knots, count, axis=1)
-    else:
-        share = ((times - places[index - 1]) / (places[index] - places[index - 1]))[:, None]
-        lines = knots[:, index - 1] * (1 - share) + knots[:, index] * share
+    settings, horizon = core.settings, config.horizon
+    lines = _lines(knots, horizon * settings.actions_per_step)
+    if config.most_change is not None:
+        extent = settings.high.astype(np.float64) - settings.low
+        lines = _slowed(lines, config.most_change * extent, _position(state, lines.shape[-1]))
     actions: FloatArray = np.clip(lines, settings.low, settings.high).astype(np.float32)
-    wanted = (-1, horizon, count // horizon, actions.shape[-1]) if settings.step == "chunk" else actions.shape
-    return actions.reshape(wanted)
+    wanted = (-1, horizon, settings.actions_per_step, actions.shape[-1])
+    return actions.reshape(wanted) if settings.step == "chunk" else actions
+
+
+def _lines(knots: Float64, count: int) -> Float64:
+    """Straight lines from knot to knot `[N, m, D]` as points `[N, count, D]`, the last knot the last point."""
+    if knots.shape[1] == 1:
+        return np.repeat(knots, count, axis=1)
+    places = np.linspace(0.0, 1.0, knots.shape[1] + 1)[1:]
+    times = np.clip((np.arange(count) + 1.0) / count, places[0], 1.0)
+    index = np.clip(np.searchsorted(places, times, side="right"), 1, len(places) - 1)
+    share = ((times - places[index - 1]) / (places[index] - places[index - 1]))[:, None]
+    lines: Float64 = knots[:, index - 1] * (1 - share) + knots[:, index] * share
+    return lines
+
+
+def _slowed(lines: Float64, most: Float64, position: Float64 | None) -> Float64:
+    """Points `[N, count, D]` that follow `lines` with at most `most` `[D]` from one to the next."""
+    points = lines.copy()
+    now = lines[:, 0] if position is None else np.broadcast_to(position, lines[:, 0].shape)
+    for step in range(lines.shape[1]):
+        now = now + np.clip(lines[:, step] - now, -most, most)
+        points[:, step] = now
+    return points
+
+
+def _position(state: EpisodeState, channels: int) -> Float64 | None:
+    if state.agent_pos is None or not state.agent_found or state.agent_pos.shape != (channels,):
+        return None
+    return state.agent_pos.astype(np.float64)

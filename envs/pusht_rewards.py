@@ -49,19 +49,23 @@ class PushTDistance:
     """How far the T is from its goal, for planners: coverage is 0 over most of the table and leads nowhere there.
 
     The reward is 1 at the goal, and less by the distance of the centres over the table's side and by half of the angle
-    between the two over pi. A T that is not found gives -1. `info` has `coverage`, `distance` (table pixels) and
-    `angle` (rad).
+    between the two over pi. A T that is not found, or is bent or torn, gives -1: a planner looks for what brings most,
+    and finds first what the world model has got wrong. `info` has `coverage`, `distance` (table pixels) and `angle`
+    (rad).
 
     Attributes:
         success: coverage of the last frame above which the task is solved.
+        least_overlap: how well the T's outline must fit what is seen, 0 to 1; see `BlockFit`. In frames of gym-pusht
+            it is above 0.7 in 99 of 100.
     """
 
     success: float = SUCCESS
+    least_overlap: float = 0.7
 
     def __call__(self, frames: Frames) -> Judgement:
         """Judge frames uint8 `[n + 1, H, W, 3]` by the last."""
         block = find_block(frames[-1])
-        if block is None:
+        if block is None or block.overlap < self.least_overlap:
             return Judgement(-1.0, False, {"coverage": 0.0, "distance": TABLE_SIZE, "angle": float(np.pi)})
         distance = float(np.linalg.norm(block.centre - to_table(GOAL_POSE, CENTRE_OF_MASS)))
         angle = float(np.abs((block.pose[2] - GOAL_POSE[2] + np.pi) % (2 * np.pi) - np.pi))

@@ -9,6 +9,7 @@ from diffusers import Cosmos3OmniPipeline
 
 from cosmos_robot.benchmarks.random_checkpoint import RandomCheckpoint
 from cosmos_robot.benchmarks.random_reasoner import save_reasoner
+from cosmos_robot.datasets.encoder_priority import kept_priority
 from cosmos_robot.engine.engine import Engine
 
 torch.set_num_threads(1)  # the models are tiny: a second thread costs more than it gives
@@ -29,6 +30,13 @@ CHECKPOINTS = {
     "no actions": RandomCheckpoint(action_gen=False, seed=3),
     "sound": RandomCheckpoint(form="nano", layers=3, sound=True, seed=4),
 }
+
+
+@pytest.fixture(autouse=True)
+def priority():
+    """The lerobot library's own encoding, which tests compare with, would leave all later tests realtime threads."""
+    with kept_priority():
+        yield
 
 
 @pytest.fixture(scope="session")

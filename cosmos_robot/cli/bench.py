@@ -132,13 +132,14 @@ def planning(
     horizon: Annotated[int, typer.Option(min=1, help="Chunks of a plan.")] = 2,
     futures: Annotated[int, typer.Option(min=4, help="Futures imagined in one batch.")] = 16,
     iterations: Annotated[int, typer.Option(min=1, help="Batches of a plan.")] = 3,
+    most_change: Annotated[float, typer.Option(min=0.001, help="From action to action, share of the table.")] = 0.05,
 ) -> None:
     """Plan by imagined reward, and play the plans and their random proposals in the real simulator."""
     _prepare("gym_pusht")
     from cosmos_robot.benchmarks.planning import planning_figures, run_planning
     from cosmos_robot.envs.planner import PlannerConfig
 
-    config = PlannerConfig(horizon=horizon, futures=futures, iterations=iterations)
+    config = PlannerConfig(horizon=horizon, futures=futures, iterations=iterations, most_change=most_change)
     choice, out = settings.choice(), settings.out or Path("outputs/planning")
     rows = settings.rows(out, choice, vars(config))
     numbers = range(first_start, first_start + starts)

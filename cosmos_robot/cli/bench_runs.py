@@ -134,14 +134,15 @@ def generation(
 def closed_loop(
     *,
     settings: RunSettings,
-    chunks: Annotated[int, typer.Option(min=1, help="Chunks of 16 actions of an episode.")] = 3,
+    chunks: Annotated[int, typer.Option(min=1, help="How often the policy looks.")] = 6,
+    replan_every: Annotated[int, typer.Option(min=1, help="Actions that are taken of each chunk.")] = 8,
     noises: NoisesOption = 1,
     samples: SamplesOption = 1,
 ) -> None:
     """Let the policy play in gym-pusht, told where to push the T, from held-out starts; its open loop beside it."""
     from cosmos_robot.benchmarks.closed_loop_suite import ClosedLoopSettings
 
-    own = ClosedLoopSettings(chunks)
+    own = ClosedLoopSettings(chunks, replan_every)
     run_one(settings, "closed-loop", domain="pusht", noises=noises, samples=samples, own=own)
 
 

@@ -28,7 +28,7 @@ CONFIG = RunConfig(
     batch=2,
     samples=2,
     keep_predictions=True,
-    own=ClosedLoopSettings(CHUNKS),
+    own=ClosedLoopSettings(CHUNKS, replan_every=None),
 )
 
 
@@ -108,6 +108,8 @@ def test_what_cannot_be_played(tmp_path):
         execute(replace(CONFIG, domain="umi"), tmp_path, load=lambda *_: Still(), digest="x")
     with pytest.raises(InvalidInputError, match="chunks"):
         ClosedLoopSettings(0)
+    with pytest.raises(InvalidInputError, match="replan_every"):
+        ClosedLoopSettings(1, 0)
     with pytest.raises(InvalidInputError, match="takes ClosedLoopSettings"):
         execute(replace(CONFIG, own=RunConfig), tmp_path, load=lambda *_: Still(), digest="x")
 

@@ -127,11 +127,19 @@ def test_progress_is_told(perfect):
 
 def test_the_policy_is_told_its_prompt_and_looks_again_before_each_chunk(window):
     model = PerfectPushT(window.seed)
-    run = run_policy(model, window.seed, chunks=2)
+    run = run_policy(model, window.seed, chunks=2, replan_every=16)
     assert model.prompts == [run.prompt] * 2
     np.testing.assert_array_equal(run.imagined, run.frames)
     assert run.actions.shape == (32, 2)
     assert run.way[0] == 0.0
+
+
+def test_a_policy_that_looks_again_half_way_takes_half_of_each_chunk(window):
+    model = PerfectPushT(window.seed)
+    run = run_policy(model, window.seed, chunks=3, replan_every=8)
+    assert len(model.prompts) == 3
+    assert run.actions.shape == (24, 2)
+    np.testing.assert_array_equal(run.imagined, run.frames)
 
 
 def test_frames_of_another_size_are_refused(window, tmp_path):

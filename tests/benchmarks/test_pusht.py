@@ -3,7 +3,7 @@ import pytest
 
 from cosmos_robot.benchmarks.pusher_position import NOT_FOUND_ERROR, PositionError, position_errors
 from cosmos_robot.benchmarks.pusht_forward import forward_scores, inverse_scores, rollout_scores
-from cosmos_robot.benchmarks.pusht_policy import policy_score, push_tasks, random_targets
+from cosmos_robot.benchmarks.pusht_policy import play_tasks, policy_score, push_tasks, random_targets
 from cosmos_robot.benchmarks.pusht_windows import HeldOutWindow, held_out_windows
 from cosmos_robot.envs.pusht_state import find_pusher
 from cosmos_robot.errors import InvalidInputError
@@ -98,6 +98,14 @@ def test_a_policy_that_pushes_is_told_from_one_that_does_not(monkeypatch):
     def still(frames, prompts, chunk):
         return [np.repeat((find_pusher(f) * 512 / 96)[None], 16, axis=0).astype(np.float32) for f in frames]
 
+    looks = []
+
+    def looking(frames, prompts, chunk):
+        looks.append(chunk)
+        return still(frames, prompts, chunk)
+
+    assert play_tasks(looking, tasks[:1], chunks=3, replan_every=8, every=1)[0].frames.shape == (25, 96, 96, 3)
+    assert looks == [0, 1, 2]
     score = policy_score(still, tasks, chunks=1)
     assert score.reached == score.moved == 0.0
     env = open_simulator()

@@ -88,6 +88,26 @@ def test_single_actions():
     assert np.linalg.norm(found.actions[-1] - TARGET) < 40
 
 
+def test_no_action_is_far_from_the_one_before(env):
+    config = PlannerConfig(horizon=2, futures=8, iterations=2, most_change=0.05)
+    found = plan(env, config, seed=0)
+    lines = found.proposals.reshape(2, 8, 2 * CHUNK, 2)
+    assert np.abs(np.diff(lines, axis=2)).max() == pytest.approx(0.05 * 512, abs=1e-3)
+    free = plan(env, PlannerConfig(horizon=2, futures=8, iterations=1), seed=0).proposals.reshape(1, 8, 2 * CHUNK, 2)
+    np.testing.assert_array_equal(lines[0, :, 0], free[0, :, 0])  # no pusher is to be seen: the first one is free
+    assert np.abs(np.diff(free, axis=2)).max() > 100
+
+
+def test_the_first_action_is_near_the_pusher():
+    pixels = np.full((96, 96, 3), 255, np.uint8)
+    rows, columns = np.mgrid[:96, :96]
+    pixels[(rows - 30) ** 2 + (columns - 60) ** 2 < 8] = (65, 105, 225)
+    world = WorldModelEnv(world_model=Dot(), domain="pusht", starts=pixels, action_chunk_size=CHUNK, reward=near)
+    observed, _ = world.reset(seed=0)
+    found = plan(world, PlannerConfig(futures=8, iterations=1, most_change=0.02), seed=0)
+    assert np.abs(found.proposals[0, :, 0, 0] - observed["agent_pos"]).max() <= 0.02 * 512 + 1e-3
+
+
 def test_a_future_that_ends_keeps_what_it_has(env):
     solved = iter([Judgement(2.0, True), Judgement(1.0, False), Judgement(5.0, False)])
     judge = env.core.settings.judge
@@ -97,7 +117,9 @@ def test_a_future_that_ends_keeps_what_it_has(env):
     np.testing.assert_array_equal(rewards, [2.0, 6.0])
 
 
-@pytest.mark.parametrize("given", [{"elites": 20}, {"futures": 0}, {"momentum": 1.0}, {"horizon": 0}])
+@pytest.mark.parametrize(
+    "given", [{"elites": 20}, {"futures": 0}, {"momentum": 1.0}, {"horizon": 0}, {"most_change": 0.0}]
+)
 def test_numbers_out_of_range(given):
     with pytest.raises(InvalidInputError):
         PlannerConfig(**given)
