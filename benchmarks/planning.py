@@ -2,8 +2,9 @@
 
     cosmos-robot bench planning [--checkpoint DIR] [--out DIR]
 
-From each start a plan is searched in the learned environment; then the plan and all random proposals that its search
-began with are played in gym-pusht, and judged there by the same reward from its own frames.
+From each start a plan is searched in the learned environment; then the plan, all random proposals that its search
+began with, and a pusher that stays where it is are played in gym-pusht, and judged there by the same reward from its
+own frames.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cosmos_robot.benchmarks.agreement_statistics import Interval
 from cosmos_robot.benchmarks.row_file import RowFile
@@ -34,14 +36,18 @@ class PlanningFigures:
     Attributes:
         plan: mean real reward of the plans.
         random: mean real reward of the random proposals.
+        still: mean real reward of staying where one is.
         gain: mean over the starts of the plan's real reward less the random proposals' mean, with its interval.
+        gain_on_still: the same over staying.
         beaten: mean share of the random proposals that are really worse than the plan.
         starts: how many.
     """
 
     plan: float
     random: float
+    still: float
     gain: Interval
+    gain_on_still: Interval
     beaten: float
     starts: int
 
@@ -71,20 +77,22 @@ def run_planning(
             if start not in done:
                 env.reset(seed=start, options={"episode": start})
                 found = plan(env, config, seed=start)
-                real = [real_reward(start, future) for future in found.proposals[0]]
-                rows.append(
-                    [
-                        {
-                            "start": start,
-                            "imagined": found.reward,
-                            "plan": real_reward(start, found.actions),
-                            "random": real,
-                        }
-                    ]
-                )
+                row = {
+                    "start": start,
+                    "imagined": found.reward,
+                    "plan": real_reward(start, found.actions),
+                    "random": [real_reward(start, future) for future in found.proposals[0]],
+                    "still": real_reward(start, _staying(found.actions, env)),
+                }
+                rows.append([row])
             if report is not None:
                 report(index + 1, len(starts))
     return rows.read()
+
+
+def _staying(actions: FloatArray, env: WorldModelEnv) -> FloatArray:
+    place = env.snapshot().state.agent_pos
+    return np.broadcast_to(actions[0, 0] if place is None else place, actions.shape)
 
 
 def real_reward(start: int, actions: FloatArray) -> float:
@@ -106,13 +114,19 @@ def planning_figures(rows: Sequence[Row], *, resamples: int = 2000, seed: int = 
         raise InvalidInputError("there are no rows of planning.")
     plans = np.array([row["plan"] for row in rows])
     randoms = np.array([row["random"] for row in rows])
-    gains = plans - randoms.mean(axis=1)
-    drawn = np.random.default_rng(seed).integers(len(gains), size=(resamples, len(gains)))
-    low, high = np.quantile(gains[drawn].mean(axis=1), [0.025, 0.975])
+    stills = np.array([row["still"] for row in rows])
+    drawn = np.random.default_rng(seed).integers(len(rows), size=(resamples, len(rows)))
+
+    def mean(gains: NDArray[np.float64]) -> Interval:
+        low, high = np.quantile(gains[drawn].mean(axis=1), [0.025, 0.975])
+        return Interval(float(gains.mean()), float(low), float(high))
+
     return PlanningFigures(
         plan=float(plans.mean()),
         random=float(randoms.mean()),
-        gain=Interval(float(gains.mean()), float(low), float(high)),
+        still=float(stills.mean()),
+        gain=mean(plans - randoms.mean(axis=1)),
+        gain_on_still=mean(plans - stills),
         beaten=float((plans[:, None] > randoms).mean()),
         starts=len(rows),
     )

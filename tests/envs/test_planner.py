@@ -142,4 +142,5 @@ def test_on_push_t_it_beats_its_random_proposals_in_the_simulator(monkeypatch, t
         assert row["plan"] >= max(row["random"]) - 1e-6
     figures = planning_figures(rows)
     assert figures.gain.low > 0.0
+    assert figures.gain_on_still.value > 0.0
     assert figures.beaten > 0.9
