@@ -48,7 +48,7 @@ class ClosedLoopSettings:
         InvalidInputError: if there is not one at least.
     """
 
-    chunks: int = 6
+    chunks: int = 8
     replan_every: int | None = 8
 
     def __post_init__(self) -> None:

@@ -75,7 +75,7 @@ def measure(
     *,
     windows: int = 64,
     tasks: int = 100,
-    chunks: int = 6,
+    chunks: int = 8,
     replan_every: int = 8,
     long: bool = True,
     num_steps: int | None = None,

@@ -134,7 +134,7 @@ def generation(
 def closed_loop(
     *,
     settings: RunSettings,
-    chunks: Annotated[int, typer.Option(min=1, help="How often the policy looks.")] = 6,
+    chunks: Annotated[int, typer.Option(min=1, help="How often the policy looks.")] = 8,
     replan_every: Annotated[int, typer.Option(min=1, help="Actions that are taken of each chunk.")] = 8,
     noises: NoisesOption = 1,
     samples: SamplesOption = 1,

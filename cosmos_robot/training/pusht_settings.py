@@ -142,7 +142,7 @@ class PushTTraining:
             fps=10.0,
             by_mode={
                 "forward_dynamics": ModeSampling(num_steps=1),
-                "policy": ModeSampling(guidance=3.0),
+                "policy": ModeSampling(guidance=4.0),
                 "image2video": ModeSampling(guidance=6.0),
                 "text2video": ModeSampling(guidance=6.0),
                 "text2image": ModeSampling(guidance=3.0, num_steps=10),
