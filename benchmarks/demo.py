@@ -333,13 +333,13 @@ def _draw_policy(policy: PolicyRun, out: Path) -> None:
         imagined,
         targets=policy.actions,
         notes=notes,
-        chunk=CHUNK,
+        chunk=policy.replan_every,
         cross="where the policy sends the pusher",
         gap="gap: it looks at the simulator again",
     )
     write_video(out / "policy.mp4", pair, FPS)
-    title = f'Policy, told to "{policy.prompt}"; it looks at the simulator again before every chunk of {CHUNK}'
-    contact_sheet([real, imagined], every=8, chunk=CHUNK, title=title).save(out / "policy.png")
+    title = f'Policy, told to "{policy.prompt}"; it looks again after every {policy.replan_every} actions'
+    contact_sheet([real, imagined], every=8, chunk=policy.replan_every, title=title).save(out / "policy.png")
 
 
 def _rounded(values: NDArray[np.floating]) -> list[float]:

