@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cosmos_robot.benchmarks.agreement_statistics import Interval
+from cosmos_robot.benchmarks.bootstrap_interval import Estimate, mean_of
 from cosmos_robot.benchmarks.row_file import RowFile
 from cosmos_robot.envs.planner import PlannerConfig, plan
 from cosmos_robot.envs.pusht_rewards import PushTDistance
@@ -46,8 +45,8 @@ class PlanningFigures:
     plan: float
     random: float
     still: float
-    gain: Interval
-    gain_on_still: Interval
+    gain: Estimate
+    gain_on_still: Estimate
     beaten: float
     starts: int
 
@@ -82,7 +81,7 @@ def run_planning(
                     "imagined": found.reward,
                     "plan": real_reward(start, found.actions),
                     "random": [real_reward(start, future) for future in found.proposals[0]],
-                    "still": real_reward(start, _staying(found.actions, env)),
+                    "still": real_reward(start, _staying(start, found.actions)),
                 }
                 rows.append([row])
             if report is not None:
@@ -90,9 +89,11 @@ def run_planning(
     return rows.read()
 
 
-def _staying(actions: FloatArray, env: WorldModelEnv) -> FloatArray:
-    place = env.snapshot().state.agent_pos
-    return np.broadcast_to(actions[0, 0] if place is None else place, actions.shape)
+def _staying(start: int, actions: FloatArray) -> FloatArray:
+    """As many actions that leave the simulator's pusher where it is at a start."""
+    with closing(open_simulator()) as env:
+        _, info = env.reset(seed=start)
+    return np.broadcast_to(np.float32(info["pos_agent"]), actions.shape)
 
 
 def real_reward(start: int, actions: FloatArray) -> float:
@@ -104,7 +105,7 @@ def real_reward(start: int, actions: FloatArray) -> float:
     return PushTDistance()(observation["pixels"][None]).reward
 
 
-def planning_figures(rows: Sequence[Row], *, resamples: int = 2000, seed: int = 0) -> PlanningFigures:
+def planning_figures(rows: Sequence[Row]) -> PlanningFigures:
     """Put the rows together.
 
     Raises:
@@ -115,18 +116,13 @@ def planning_figures(rows: Sequence[Row], *, resamples: int = 2000, seed: int = 
     plans = np.array([row["plan"] for row in rows])
     randoms = np.array([row["random"] for row in rows])
     stills = np.array([row["still"] for row in rows])
-    drawn = np.random.default_rng(seed).integers(len(rows), size=(resamples, len(rows)))
-
-    def mean(gains: NDArray[np.float64]) -> Interval:
-        low, high = np.quantile(gains[drawn].mean(axis=1), [0.025, 0.975])
-        return Interval(float(gains.mean()), float(low), float(high))
-
+    starts = {row["start"]: row["start"] for row in rows}
     return PlanningFigures(
         plan=float(plans.mean()),
         random=float(randoms.mean()),
         still=float(stills.mean()),
-        gain=mean(plans - randoms.mean(axis=1)),
-        gain_on_still=mean(plans - stills),
+        gain=mean_of(dict(zip(starts, plans - randoms.mean(axis=1), strict=True)), starts),
+        gain_on_still=mean_of(dict(zip(starts, plans - stills, strict=True)), starts),
         beaten=float((plans[:, None] > randoms).mean()),
         starts=len(rows),
     )

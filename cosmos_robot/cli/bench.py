@@ -20,6 +20,7 @@ from cosmos_robot.errors import InvalidInputError, MissingDependencyError
 
 if TYPE_CHECKING:
     from cosmos_robot.benchmarks.agreement_statistics import Interval
+    from cosmos_robot.benchmarks.bootstrap_interval import Estimate
     from cosmos_robot.benchmarks.row_file import RowFile
     from cosmos_robot.cli.model_choice import ModelChoice
 
@@ -183,7 +184,7 @@ def _show_long_rollout(rows: list[dict[str, Any]], threshold: float) -> None:
     Console().print(scores)
 
 
-def _shown(interval: "Interval") -> str:
+def _shown(interval: "Interval | Estimate") -> str:
     return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
 
 
