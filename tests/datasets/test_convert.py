@@ -13,11 +13,11 @@ pytest.importorskip("lerobot.datasets", reason="the extra lerobot")
 
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from recorded_episode import RecordedEpisode, RecordedEpisodes
+from same_files import assert_same_files
 from zarr_v2 import replay_buffer
 
 from cosmos_robot.datasets.convert import NOTES, convert
 from cosmos_robot.datasets.open_episodes import open_episodes
-from cosmos_robot.datasets.video import read_video
 from cosmos_robot.errors import EpisodeError, InvalidInputError
 
 LENGTHS = (5, 4, 6)
@@ -47,18 +47,6 @@ NEW_NAMES = {
     "next.success": "next.success",
 }
 NEW_CAMERAS = {"top": "observation.images.top", "obs/wrist": "observation.images.obs.wrist"}
-
-
-def assert_same_files(folder, other):
-    """Byte by byte; of videos the frames, to within a grey level: an encoder's threads may make other bytes."""
-    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert names == {str(path.relative_to(other)) for path in other.rglob("*") if path.is_file()}
-    for name in names:
-        if name.endswith(".mp4"):
-            frames, others = (read_video(root / name)[0].astype(np.int16) for root in (folder, other))
-            assert np.abs(frames - others).mean() < 1.0
-        else:
-            assert (folder / name).read_bytes() == (other / name).read_bytes(), name
 
 
 def test_everything_goes_over(tmp_path):

@@ -13,6 +13,7 @@ pytest.importorskip("lerobot.datasets", reason="the extra lerobot")
 
 import recording
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from same_files import assert_same_files
 from small_disk import small_disk
 
 from cosmos_robot.datasets.open_episodes import open_episodes
@@ -121,7 +122,7 @@ def test_a_second_recorder_goes_on_as_if_there_were_one(tmp_path):
         with recorder(tmp_path / "three") as writer:
             assert writer.episodes == episode
             recording.record(writer, episode)
-    assert contents(tmp_path / "one") == contents(tmp_path / "three")
+    assert_same_files(tmp_path / "one", tmp_path / "three")
     require_episodes(tmp_path / "three", 3)
 
 

@@ -7,6 +7,7 @@ pytest.importorskip("lerobot.datasets", reason="the extra lerobot")
 
 from brightness_model import BrightnessModel, action_of, frames_of, step_of
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from same_files import assert_same_files
 
 from cosmos_robot.datasets.open_episodes import open_episodes
 from cosmos_robot.datasets.video import write_video
@@ -89,9 +90,7 @@ def test_stopped_and_started_again_it_is_as_made_in_one_go(tmp_path, videos):
     model = BrightnessModel()
     assert label(videos, folder, model).resumed_at == 2
     assert len(model.requests) == 2  # of the last video only
-    files = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    for name, content in files.items():
-        assert (tmp_path / "whole" / "set" / name).read_bytes() == content
+    assert_same_files(folder, tmp_path / "whole" / "set")
     assert [path.name for path in folder.parent.iterdir()] == ["set"]
     unused = BrightnessModel()
     assert label(videos, folder, unused).episodes == 3
