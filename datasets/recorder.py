@@ -23,6 +23,7 @@ from cosmos_robot.datasets.encoder_priority import kept_priority
 from cosmos_robot.datasets.folder_commit import FolderCommit
 from cosmos_robot.datasets.lerobot_append import INFO, GrowingDataset
 from cosmos_robot.datasets.recorded_features import SUCCESS, RecordedFeatures
+from cosmos_robot.datasets.video import REPRODUCIBLE_X264
 from cosmos_robot.errors import InvalidInputError, MissingDependencyError, RecordingError
 from cosmos_robot.types import Frames
 
@@ -318,7 +319,7 @@ def _encoder(codec: str) -> Any:
     from lerobot.configs.video import RGBEncoderConfig
 
     try:
-        return RGBEncoderConfig(vcodec=codec)
+        return RGBEncoderConfig(vcodec=codec, extra_options=REPRODUCIBLE_X264 if codec == "h264" else {})
     except ValueError as error:
         raise InvalidInputError(f"videos cannot be encoded with codec {codec!r}: {error}") from error
 

@@ -22,7 +22,9 @@ _BT709 = 1
 _BT601 = 6
 _LIMITED_RANGE = 1
 _FULL_RANGE = 2
-_X264_OPTIONS = {"crf": "12", "preset": "medium"}
+REPRODUCIBLE_X264 = {"mbtree": "0"}
+"""With it the same frames give the same bytes; libx264's macroblock tree in AVX-512 makes others now and then."""
+_X264_OPTIONS = {"crf": "12", "preset": "medium"} | REPRODUCIBLE_X264
 """Visually lossless: metrics and later conditioning read these files again."""
 
 

@@ -123,6 +123,8 @@ def test_a_second_recorder_goes_on_as_if_there_were_one(tmp_path):
             assert writer.episodes == episode
             recording.record(writer, episode)
     assert_same_files(tmp_path / "one", tmp_path / "three")
+    [video] = (tmp_path / "one/videos" / recording.TOP).rglob("*.mp4")
+    assert b" mbtree=0 " in video.read_bytes()  # with it one file of eighty was another; see `REPRODUCIBLE_X264`
     require_episodes(tmp_path / "three", 3)
 
 

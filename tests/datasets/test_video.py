@@ -57,6 +57,15 @@ def test_the_file_is_h264_in_yuv420p_and_names_its_colour_matrix(tmp_path):
         assert (int(frame.colorspace), int(frame.color_range)) == (6, 1)
 
 
+def test_the_encoder_is_set_to_what_gives_the_same_bytes_each_time(tmp_path):
+    """libx264 writes its settings into the stream; with its macroblock tree one file of thirty was another here."""
+    for name in ("one.mp4", "two.mp4"):
+        write_video(tmp_path / name, clip(), 10.0)
+    content = (tmp_path / "one.mp4").read_bytes()
+    assert b" mbtree=0 " in content
+    assert content == (tmp_path / "two.mp4").read_bytes()
+
+
 def test_odd_sides_are_made_even_by_repeating_the_edge(tmp_path):
     video = clip(height=47, width=63)
     write_video(tmp_path / "a.mp4", video, 10)
