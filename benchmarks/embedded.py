@@ -144,7 +144,10 @@ def table(report: EmbeddedReport) -> list[tuple[str, str, str, bool | None]]:
     ]
     for name, score in (report.policies or {}).items():
         wanted, reached = (">= 70 %", score.reached >= 0.7) if name == "prompted" else ("", None)
-        measured = f"{100 * score.reached:.0f} % (T moved in {100 * score.moved:.0f} %)"
+        measured = (
+            f"{100 * score.reached:.0f} % "
+            f"(at some moment {100 * score.reached_once:.0f} %; T moved in {100 * score.moved:.0f} %)"
+        )
         rows.append((f"policy, {name}", wanted, measured, reached))
     if report.rollout is not None:
         curve = report.rollout

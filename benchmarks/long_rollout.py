@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from cosmos_robot.benchmarks.pusht_world import imagined_pusht
 from cosmos_robot.benchmarks.row_file import RowFile
+from cosmos_robot.benchmarks.trust import trust_figures
 from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.envs.inverse_dynamics_trust import Clip, InverseDynamicsScore, TrustCalibration, calibrate
 from cosmos_robot.envs.protocols import Trust, TrustScore
@@ -31,6 +32,8 @@ from cosmos_robot.types import Frames
 
 ERRORS = ("pixel_error", "pusher_error", "block_error", "coverage_error")
 """Mean absolute difference of the last frame (0 to 1); distances in table pixels; difference of coverage."""
+SCORED_ERRORS = ERRORS[:3]
+"""Those that a trust score is held against: coverage is 0 in most of the frames."""
 
 type Row = dict[str, Any]
 type Report = Callable[[int, int], None]
@@ -205,6 +208,26 @@ def curve(rows: Sequence[Row], error: str, *, threshold: float | None = None) ->
     sums = np.where(going, values, 0.0).sum(axis=0)
     means = np.divide(sums, counts, out=np.full(len(horizons), np.nan), where=counts > 0)
     return Curve(np.array(horizons), means, counts / len(episodes))
+
+
+def long_rollout_figures(rows: Sequence[Row], threshold: float) -> dict[str, Any]:
+    """All figures as plain data: the curves with and without the stop, and how well the score tells bad chunks."""
+    free, stopped = [
+        {error: curve(rows, error, threshold=limit) for error in (*ERRORS, "copied_pixel_error")}
+        for limit in (None, threshold)
+    ]
+    return {
+        "threshold": threshold,
+        "episodes": len({row["episode"] for row in rows}),
+        "horizon": free[ERRORS[0]].horizon.tolist(),
+        "without the stop": {error: found.error.tolist() for error, found in free.items()},
+        "with the stop": {
+            error: [None if np.isnan(value) else float(value) for value in found.error]
+            for error, found in stopped.items()
+        },
+        "share that goes on": stopped[ERRORS[0]].going.tolist(),
+        "auroc": [asdict(figures) for error in SCORED_ERRORS for figures in trust_figures(rows, error=error)],
+    }
 
 
 def plot_curves(path: Path, rows: Sequence[Row], threshold: float) -> None:

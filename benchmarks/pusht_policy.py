@@ -43,17 +43,23 @@ class TaskOutcome:
 
     Attributes:
         task: what was asked.
-        way: float64 `[2]` from where the T's centre was to where it is, table pixels.
+        ways: float64 `[actions, 2]` from where the T's centre was to where it is after each action, table pixels.
         coverage: share of gym-pusht's goal that the T covers at the end, 0 to 1.
         coverage_before: at the start.
         frames: uint8 `[n + 1, 96, 96, 3]`, what was seen at the start and then every so many actions.
     """
 
     task: PushTask
-    way: NDArray[np.float64]
+    ways: NDArray[np.float64]
     coverage: float
     coverage_before: float
     frames: Frames
+
+    @property
+    def way(self) -> NDArray[np.float64]:
+        """From where the T's centre was to where it is at the end, table pixels `[2]`."""
+        way: NDArray[np.float64] = self.ways[-1]
+        return way
 
     @property
     def way_along(self) -> float:
@@ -70,18 +76,25 @@ class TaskOutcome:
         """Whether it moved far enough in the direction that was asked."""
         return is_reached(self.way, self.task.direction)
 
+    @property
+    def reached_once(self) -> bool:
+        """Whether it had at some moment, as simulators count a success that ends the episode."""
+        return any(is_reached(way, self.task.direction) for way in self.ways)
+
 
 @dataclass(frozen=True)
 class PolicyScore:
     """What a policy reached.
 
     Attributes:
-        reached: share of the tasks in which the T moved far enough in the direction.
+        reached: share of the tasks at whose end the T has moved far enough in the direction.
+        reached_once: share of the tasks in which it had at some moment.
         moved: share in which it moved far enough in whatever direction.
         median_way: median way of the T, in table pixels.
     """
 
     reached: float
+    reached_once: float
     moved: float
     median_way: float
 
@@ -125,6 +138,7 @@ def policy_score(
     ]
     return PolicyScore(
         reached=float(np.mean([outcome.reached for outcome in outcomes])),
+        reached_once=float(np.mean([outcome.reached_once for outcome in outcomes])),
         moved=float(np.mean([outcome.moved for outcome in outcomes])),
         median_way=float(np.median([np.linalg.norm(outcome.way) for outcome in outcomes])),
     )
@@ -148,29 +162,30 @@ def play_tasks(
         every: actions from frame to frame that is kept; None keeps what is looked at.
     """
     envs = [open_simulator() for _ in tasks]
-    seen, poses = [], []
+    seen, infos = [], []
     for env, task in zip(envs, tasks, strict=True):
         observation, info = env.reset(seed=task.seed)
         seen.append([observation["pixels"]])
-        poses.append(info["block_pose"])
-    infos: list[dict[str, Any]] = [{} for _ in tasks]
+        infos.append([info])
     prompts = [push_prompt(task.direction) for task in tasks]
     for chunk in range(chunks):
         for i, actions in enumerate(choose([frames[-1] for frames in seen], prompts, chunk)):
             taken = actions[:replan_every]
-            frames, infos[i] = _step_through(envs[i], taken, every or len(taken))
+            frames, told = _step_through(envs[i], taken, every or len(taken))
             seen[i] += frames
+            infos[i] += told
     for env in envs:
         env.close()
     return [
         TaskOutcome(
             task=task,
-            way=block_centre(infos[i]["block_pose"]) - block_centre(poses[i]),
-            coverage=float(infos[i]["coverage"]),
-            coverage_before=coverage_of(poses[i]),
+            ways=np.stack([block_centre(info["block_pose"]) - block_centre(first["block_pose"]) for info in after]),
+            coverage=float(after[-1]["coverage"]),
+            coverage_before=coverage_of(first["block_pose"]),
             frames=np.stack(seen[i]).astype(np.uint8),
         )
         for i, task in enumerate(tasks)
+        for first, *after in [infos[i]]
     ]
 
 
@@ -201,13 +216,14 @@ def _ask(
     return [answer.actions for answer in answers]
 
 
-def _step_through(env: Any, actions: NDArray[np.float32], every: int) -> tuple[list[Frames], dict[str, Any]]:
-    """Take all actions and give what is seen every so many, and at the end; drawing is most of a step."""
-    shown, frames = env.obs_type, []
+def _step_through(env: Any, actions: NDArray[np.float32], every: int) -> tuple[list[Frames], list[dict[str, Any]]]:
+    """Take all actions; give what is seen every so many and at the end (drawing is most of a step), and each's info."""
+    shown, frames, infos = env.obs_type, [], []
     for number, action in enumerate(actions, start=1):
         drawn = number % every == 0 or number == len(actions)
         env.obs_type = shown if drawn else "state"
         observation, _, _, _, info = env.step(np.clip(action, 0, 512).astype(np.float64))
+        infos.append(info)
         if drawn:
             frames.append(observation["pixels"])
-    return frames, info
+    return frames, infos

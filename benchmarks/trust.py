@@ -24,7 +24,8 @@ class TrustFigures:
 
     Attributes:
         error: which error.
-        worst: share of the chunks that count as bad, those with the greatest error.
+        worst: share of the chunks that count as bad, those with the greatest error; more than was asked for where many
+            have the same, as a T that is not found is always as wrong.
         auroc: of the score of the chunk itself.
         auroc_so_far: of the greatest score of the episode up to the chunk, on which a stop acts.
         chunks: how many.
@@ -57,7 +58,11 @@ def auroc(*, scores: ArrayLike, bad: ArrayLike) -> float:
 def trust_figures(
     rows: Sequence[dict[str, Any]], *, error: str = "pixel_error", resamples: int = 1000, seed: int = 0
 ) -> list[TrustFigures]:
-    """Measure the scores of rows with `episode`, `chunk`, `score` and the named error, with intervals over episodes."""
+    """Measure the scores of rows with `episode`, `chunk`, `score` and the named error, with intervals over episodes.
+
+    Returns:
+        One for each share of `WORST`; shares that ties make the same chunks of are there once.
+    """
     episodes = sorted({row["episode"] for row in rows})
     by_episode = {e: sorted((r for r in rows if r["episode"] == e), key=lambda r: r["chunk"]) for e in episodes}
     tables = [_table(by_episode[episode], error) for episode in episodes]
@@ -65,8 +70,9 @@ def trust_figures(
         raise InvalidInputError("there are no rows to measure trust with.")
     whole = np.concatenate(tables)
     figures = []
-    for worst in WORST:
-        limit = float(np.quantile(whole[:, 2], 1.0 - worst, method="higher"))
+    limits = {float(np.quantile(whole[:, 2], 1.0 - worst, method="higher")): None for worst in WORST}
+    for limit in limits:
+        worst = float((whole[:, 2] >= limit).mean())
         each = [_interval(tables, column, limit, resamples, seed) for column in (0, 1)]
         figures.append(TrustFigures(error, worst, each[0], each[1], len(whole), len(tables)))
     return figures

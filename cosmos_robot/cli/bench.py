@@ -1,8 +1,9 @@
 """`cosmos-robot bench`: measurements that take minutes to hours; run one again and it goes on where it was stopped."""
 
 import importlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,8 +20,6 @@ from cosmos_robot.cli.settings import CheckpointOption, DeviceOption, DtypeOptio
 from cosmos_robot.errors import InvalidInputError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from cosmos_robot.benchmarks.agreement_statistics import Interval
-    from cosmos_robot.benchmarks.bootstrap_interval import Estimate
     from cosmos_robot.benchmarks.row_file import RowFile
     from cosmos_robot.cli.model_choice import ModelChoice
 
@@ -92,6 +91,7 @@ def long_rollout(
     from cosmos_robot.benchmarks.long_rollout import (
         LongRolloutConfig,
         calibrate_on_pusht,
+        long_rollout_figures,
         plot_curves,
         run_long_rollouts,
         run_settings,
@@ -119,8 +119,10 @@ def long_rollout(
             report=lambda done, total: status.update(f"{done} of {total} episodes"),
         )
     plot_curves(out / "long_rollout.png", played, calibration.threshold)
-    _show_long_rollout(played, calibration.threshold)
-    typer.echo(f"\nrows, trust.json (the calibration) and long_rollout.png are in {out}")
+    figures = long_rollout_figures(played, calibration.threshold)
+    _write_figures(out, figures)
+    _show_long_rollout(figures)
+    typer.echo(f"\nrows, figures.json, trust.json (the calibration) and long_rollout.png are in {out}")
 
 
 @bench_app.command("planning")
@@ -154,38 +156,44 @@ def planning(
             report=lambda done, total: status.update(f"{done} of {total} plans"),
         )
     figures = planning_figures([row for row in played if row["start"] in numbers])
+    _write_figures(out, asdict(figures))
     table = Table("what", "figure", box=None, pad_edge=False)
     table.add_row("mean real reward of the plans", f"{figures.plan:.4f}")
     table.add_row("mean real reward of the random proposals", f"{figures.random:.4f}")
     table.add_row("mean real reward of staying where one is", f"{figures.still:.4f}")
-    table.add_row("gain of the plans over random proposals", _shown(figures.gain))
-    table.add_row("gain of the plans over staying", _shown(figures.gain_on_still))
+    table.add_row("gain of the plans over random proposals", _interval(vars(figures.gain)))
+    table.add_row("gain of the plans over staying", _interval(vars(figures.gain_on_still)))
     table.add_row("random proposals that are worse than the plan", f"{figures.beaten:.0%}")
     Console().print(table)
-    typer.echo(f"\nrows of {figures.starts} starts are in {out}")
+    typer.echo(f"\nrows of {figures.starts} starts and figures.json are in {out}")
 
 
-def _show_long_rollout(rows: list[dict[str, Any]], threshold: float) -> None:
-    from cosmos_robot.benchmarks.long_rollout import ERRORS, curve
-    from cosmos_robot.benchmarks.trust import trust_figures
-
-    table = Table("horizon", *(f"{error}, with the stop" for error in ERRORS), "go on", box=None, pad_edge=False)
-    table.title, table.title_justify = f"trust stop above a score of {threshold:.3f}", "left"
-    free = [curve(rows, error) for error in ERRORS]
-    stopped = [curve(rows, error, threshold=threshold) for error in ERRORS]
-    for i, horizon in enumerate(free[0].horizon):
-        pairs = (f"{one.error[i]:.3f}, {other.error[i]:.3f}" for one, other in zip(free, stopped, strict=True))
-        table.add_row(str(horizon), *pairs, f"{stopped[0].going[i]:.0%}")
+def _show_long_rollout(figures: dict[str, Any]) -> None:
+    free, stopped = figures["without the stop"], figures["with the stop"]
+    errors = [error for error in free if error != "copied_pixel_error"]
+    table = Table("horizon", *(f"{error}, with the stop" for error in errors), "go on", box=None, pad_edge=False)
+    table.title, table.title_justify = f"trust stop above a score of {figures['threshold']:.3f}", "left"
+    for i, horizon in enumerate(figures["horizon"]):
+        pairs = (f"{free[error][i]:.3f}, {_figure(stopped[error][i])}" for error in errors)
+        table.add_row(str(horizon), *pairs, f"{figures['share that goes on'][i]:.0%}")
     Console().print(table)
     scores = Table("error", "worst", "AUROC of the score", "of the greatest so far", box=None, pad_edge=False)
-    for error in ERRORS[:3]:
-        for found in trust_figures(rows, error=error):
-            scores.add_row(error, f"{found.worst:.0%}", _shown(found.auroc), _shown(found.auroc_so_far))
+    for found in figures["auroc"]:
+        each = (_interval(found[name]) for name in ("auroc", "auroc_so_far"))
+        scores.add_row(found["error"], f"{found['worst']:.0%}", *each)
     Console().print(scores)
 
 
-def _shown(interval: "Interval | Estimate") -> str:
-    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+def _write_figures(out: Path, figures: dict[str, Any]) -> None:
+    (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _interval(found: Mapping[str, float]) -> str:
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
 
 def _prepare(*packages: str) -> None:

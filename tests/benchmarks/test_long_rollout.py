@@ -1,9 +1,11 @@
 """Long rollouts: known curves, and a run over a perfect world model that goes astray on purpose."""
 
+import json
+
 import numpy as np
 import pytest
 
-from cosmos_robot.benchmarks.long_rollout import LongRolloutConfig, curve
+from cosmos_robot.benchmarks.long_rollout import LongRolloutConfig, curve, long_rollout_figures
 from cosmos_robot.errors import InvalidInputError
 
 
@@ -34,6 +36,29 @@ def test_starts_are_held_out_and_not_those_of_the_calibration():
     for given in ({"first_start": 5}, {"calibration_start": 1_000_310}, {"actions": 250}):
         with pytest.raises(InvalidInputError):
             LongRolloutConfig(**given)
+
+
+def test_all_figures_as_plain_data():
+    """Of four episodes one is lost from the second chunk on, and the score knows it."""
+    rows = [
+        {"episode": e, "chunk": c, "horizon": 16 * (c + 1), "score": 0.1 + 0.5 * (e == 0 and c > 0)}
+        | {"pixel_error": 0.01 * (c + 1), "pusher_error": 3.0, "block_error": 256.0 if e == 0 and c > 0 else 2.0 + c}
+        | {"coverage_error": 0.0, "copied_pixel_error": 0.2}
+        for e in range(4)
+        for c in range(3)
+    ]
+    figures = json.loads(json.dumps(long_rollout_figures(rows, 0.3)))
+    assert (figures["episodes"], figures["horizon"]) == (4, [16, 32, 48])
+    assert figures["share that goes on"] == [1.0, 0.75, 0.75]
+    assert figures["without the stop"]["block_error"] == pytest.approx([2.0, 66.25, 67.0])
+    assert figures["with the stop"]["block_error"] == pytest.approx([2.0, 3.0, 4.0])
+    assert figures["without the stop"]["copied_pixel_error"] == [0.2] * 3
+    block = [found for found in figures["auroc"] if found["error"] == "block_error"]
+    assert [found["worst"] for found in block] == pytest.approx([8 / 12, 5 / 12, 2 / 12])  # as many as are as wrong
+    assert block[-1]["auroc"]["value"] == 1.0
+    pusher = [found for found in figures["auroc"] if found["error"] == "pusher_error"]
+    assert [found["worst"] for found in pusher] == [1.0]  # all are alike: one line, and nothing to tell apart
+    assert all(ended is None for ended in long_rollout_figures(rows, 0.0)["with the stop"]["pixel_error"])
 
 
 @pytest.mark.slow
