@@ -33,6 +33,7 @@ class AgreementConfig:
         policy_seed: of the policies' draws and the world models' noise, together with the start.
         first_start: seed of gym-pusht's reset.
         starts: how many, one after another.
+        embedded_num_steps: denoising steps of the embedded model where the run names no checkpoint and no steps.
 
     Raises:
         InvalidInputError: if a number is out of its range, or starts are among those that were trained on.
@@ -45,14 +46,15 @@ class AgreementConfig:
     policy_seed: int = field(default_factory=lambda: committed("policy_seed"))
     first_start: int = field(default_factory=lambda: committed("first_start"))
     starts: int = field(default_factory=lambda: committed("starts"))
+    embedded_num_steps: int = field(default_factory=lambda: committed("embedded_num_steps"))
 
     def __post_init__(self) -> None:
         graded = {name: Grade(**each) if isinstance(each, dict) else each for name, each in self.policies.items()}
         object.__setattr__(self, "policies", graded)  # a file's tables become grades
         if self.env != "pusht":
             raise InvalidInputError(f"there is no agreement run for the environment {self.env!r}; pusht is the one.")
-        if min(self.chunks, self.starts) < 1 or len(self.policies) < 2:
-            raise InvalidInputError("agreement needs two policies and at least one chunk and start.")
+        if min(self.chunks, self.starts, self.embedded_num_steps) < 1 or len(self.policies) < 2:
+            raise InvalidInputError("agreement needs two policies and at least one chunk, start and denoising step.")
         if self.first_start < HELD_OUT_SEED:
             raise InvalidInputError(f"starts below {HELD_OUT_SEED} are trained on; got {self.first_start}.")
 

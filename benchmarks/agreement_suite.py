@@ -130,7 +130,8 @@ _MEASURES: tuple[tuple[str, bool, Callable[..., float]], ...] = (
 def _measure(worlds: Mapping[str, WorldModel], rows: Sequence[PlannedRow], config: RunConfig) -> list[Measured]:
     own = config.settings(AgreementConfig)
     real = [play_real(own, row.case, row.episode) for row in rows]
-    given: EnvOptions = {"num_steps": config.num_steps, "guidance": config.guidance, "shift": config.shift}
+    steps = own.embedded_num_steps if config.checkpoint is None and config.num_steps is None else config.num_steps
+    given: EnvOptions = {"num_steps": steps, "guidance": config.guidance, "shift": config.shift}
     learned = {name: play_imagined(own, rows, **(given | {"world_model": world})) for name, world in worlds.items()}
     found = []
     for i, end in enumerate(real):
