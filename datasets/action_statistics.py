@@ -24,7 +24,7 @@ from cosmos_robot.datasets.atomic_file import replaced_when_complete
 from cosmos_robot.datasets.episode import Episode, Episodes
 from cosmos_robot.datasets.running_statistics import KEPT_ROWS, RunningStatistics, Statistics
 from cosmos_robot.datasets.source_actions import actions_at
-from cosmos_robot.datasets.windows import OnError, resampled_steps
+from cosmos_robot.datasets.windows import OnError, require_on_error, require_rate, resampled_steps
 from cosmos_robot.domains.channels import PoseConvention
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.registry import get_domain
@@ -107,12 +107,14 @@ def action_statistics(
         progress: called with (episodes done, episodes in all).
 
     Raises:
-        InvalidInputError: if the columns that the domain needs are missing, or there is no action at all.
+        InvalidInputError: if the columns that the domain needs are missing, there is no action at all, or `fps` or
+            `on_error` is none.
         EpisodeError: if data are damaged.
     """
+    require_on_error(on_error)
     domain = get_domain(domain)
     running = RunningStatistics(kept=kept)
-    rate, skipped, done = fps or domain.published.fps, [], 0
+    rate, skipped, done = domain.published.fps if fps is None else require_rate(fps), [], 0
     for number, episode in enumerate(episodes):
         try:
             for block in _blocks(episode, domain, rate):

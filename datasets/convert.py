@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmos_robot.datasets.episode import Episode, Episodes
+from cosmos_robot.datasets.episode import Episode, Episodes, Selection
 from cosmos_robot.datasets.recorded_actions import recorded_name
 from cosmos_robot.datasets.recorded_features import GENERATED, CameraStorage, Column, RecordedFeatures
 from cosmos_robot.datasets.recorder import EpisodeRecorder, finish_interrupted
 from cosmos_robot.datasets.recording_job import RecordingJob
-from cosmos_robot.datasets.windows import OnError
+from cosmos_robot.datasets.windows import OnError, require_on_error
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.errors import EpisodeError, InvalidInputError, MediaError, RecordingError
@@ -52,7 +52,7 @@ class Conversion:
 
 
 def convert(
-    episodes: Episodes,
+    episodes: Episodes | Selection,
     folder: str | Path,
     *,
     domain: Domain | str | Path | None = None,
@@ -66,7 +66,7 @@ def convert(
     """Write a dataset as LeRobot v3.0; stopped, it goes on behind the last finished episode when it is called again.
 
     Args:
-        episodes: the source.
+        episodes: the source, or a slice of it.
         folder: where the dataset shall be.
         domain: whose actions are added as a column.
         cameras: those that go over, as the source spells them; None is all.
@@ -78,12 +78,12 @@ def convert(
         progress: told of each episode.
 
     Raises:
-        InvalidInputError: if something is not there, or the folder holds another dataset.
+        InvalidInputError: if something is not there, two columns or cameras would get one name, or the folder holds
+            another dataset.
         EpisodeError: if an episode cannot be read and none is to be skipped.
         RecordingError: if the disk is full.
     """
-    if on_error not in ("raise", "skip"):
-        raise InvalidInputError(f"on_error is 'raise' or 'skip'; got {on_error!r}.")
+    require_on_error(on_error)
     target = Path(folder)
     whose = None if domain is None else get_domain(domain)
     rate = _rate(episodes, fps)
@@ -91,6 +91,7 @@ def convert(
         "source": Path(episodes.source).name,
         "format": episodes.format,
         "episodes": len(episodes),
+        "chosen": _chosen(episodes),
         "domain": None if whose is None else whose.name,
         "cameras": None if cameras is None else list(cameras),
         "fps": rate,
@@ -127,8 +128,7 @@ def convert(
             recorder.finish_episode(episode.task, notes=job.notes())
         if progress is not None:
             progress(total, total)
-        count = begin - len(job.skipped) if recorder is None else recorder.episodes
-        return Conversion(target, count, begin, job.skipped)
+        return Conversion(target, total - len(job.skipped), begin, job.skipped)
     finally:
         if recorder is not None:
             recorder.close()
@@ -138,7 +138,11 @@ class _Source:
     """Episodes as rows for a recorder; what these are is fixed by the first one that can be read."""
 
     def __init__(
-        self, episodes: Episodes, cameras: Sequence[str] | None, domain: Domain | None, storage: CameraStorage
+        self,
+        episodes: Episodes | Selection,
+        cameras: Sequence[str] | None,
+        domain: Domain | None,
+        storage: CameraStorage,
     ) -> None:
         self._episodes, self._wanted, self._domain, self._storage = episodes, cameras, domain, storage
         self._features: RecordedFeatures | None = None
@@ -211,7 +215,14 @@ def _left_out(job: RecordingJob, position: int, error: InvalidInputError, on_err
     return job.skip(position, str(error))
 
 
-def _rate(episodes: Episodes, fps: float | None) -> int:
+def _chosen(episodes: Episodes | Selection) -> list[int] | None:
+    """Which of the source's episodes they are: start, stop and step; None is all."""
+    if not isinstance(episodes, Selection):
+        return None
+    return [episodes.positions.start, episodes.positions.stop, episodes.positions.step]
+
+
+def _rate(episodes: Episodes | Selection, fps: float | None) -> int:
     rate = episodes.fps if fps is None else fps
     if not (rate > 0 and float(rate).is_integer()):
         raise InvalidInputError(
@@ -227,7 +238,7 @@ def _camera_names(episode: Episode, wanted: Sequence[str] | None) -> dict[str, s
     if unknown:
         has = ", ".join(episode.cameras) or "none"
         raise InvalidInputError(f"{episode.where} has no camera {', '.join(unknown)}; it has {has}.")
-    return {name: _camera_name(name) for name in cameras}
+    return _distinct("cameras", episode, {name: _camera_name(name) for name in cameras})
 
 
 def _camera_name(name: str) -> str:
@@ -236,12 +247,24 @@ def _camera_name(name: str) -> str:
 
 
 def _column_names(episode: Episode) -> dict[str, str]:
-    return {name: _column_name(name) for name in episode.columns if name not in GENERATED}
+    names = {name: _column_name(name) for name in episode.columns if name not in GENERATED}
+    return _distinct("columns", episode, names)
 
 
 def _column_name(name: str) -> str:
     own = re.sub(r"^(obs|observations)/", "observation.", name).replace("/", ".")
     return _NAMES.get(own, own)
+
+
+def _distinct(what: str, episode: Episode, names: dict[str, str]) -> dict[str, str]:
+    for new in names.values():
+        same = [repr(old) for old, own in names.items() if own == new]
+        if len(same) > 1:
+            raise InvalidInputError(
+                f"the {what} {' and '.join(same)} of {episode.where} would both be called {new!r}; rename one of them "
+                f"in the source."
+            )
+    return names
 
 
 def _column(episode: Episode, name: str) -> Column:

@@ -150,11 +150,11 @@ class Episodes(Sequence[Episode], ABC):
     @overload
     def __getitem__(self, index: int) -> Episode: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Episode]: ...
-    def __getitem__(self, index: int | slice) -> Episode | Sequence[Episode]:
+    def __getitem__(self, index: slice) -> "Selection": ...
+    def __getitem__(self, index: int | slice) -> "Episode | Selection":
         """One episode, or a lazy selection of them."""
         if isinstance(index, slice):
-            return _Selection(self, range(len(self))[index])
+            return Selection(self, range(len(self))[index])
         position = index + len(self) if index < 0 else index
         if not 0 <= position < len(self):
             raise IndexError(f"{self.source} has {len(self)} episodes; there is no number {index}.")
@@ -172,28 +172,35 @@ class Episodes(Sequence[Episode], ABC):
         self.close()
 
 
-class _Selection(Sequence[Episode]):
-    """Some episodes of a dataset, opened when they are asked for."""
+class Selection(Sequence[Episode]):
+    """Some episodes of a dataset, opened when they are asked for: what a slice of it is.
+
+    Attributes:
+        source: path or Hub id of the dataset.
+        format: what it is stored as.
+        fps: time steps a second.
+        positions: which of the dataset's episodes they are.
+    """
 
     def __init__(self, episodes: Episodes, positions: range) -> None:
-        self._episodes, self._positions = episodes, positions
-        self.source, self.fps = episodes.source, episodes.fps
+        self._episodes, self.positions = episodes, positions
+        self.source, self.format, self.fps = episodes.source, episodes.format, episodes.fps
 
     def __len__(self) -> int:
-        return len(self._positions)
+        return len(self.positions)
 
     def lengths(self) -> NDArray[np.int64]:
         """Time steps of every episode, `[len(self)]`."""
-        return self._episodes.lengths()[self._positions.start : self._positions.stop : self._positions.step]
+        return self._episodes.lengths()[np.asarray(self.positions, dtype=np.int64)]
 
     @overload
     def __getitem__(self, index: int) -> Episode: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Episode]: ...
-    def __getitem__(self, index: int | slice) -> Episode | Sequence[Episode]:
+    def __getitem__(self, index: slice) -> "Selection": ...
+    def __getitem__(self, index: int | slice) -> "Episode | Selection":
         if isinstance(index, slice):
-            return _Selection(self._episodes, self._positions[index])
-        return self._episodes[self._positions[index]]
+            return Selection(self._episodes, self.positions[index])
+        return self._episodes[self.positions[index]]
 
 
 def require_finite(values: NDArray[Any], where: str, column: str, start: int = 0) -> NDArray[Any]:

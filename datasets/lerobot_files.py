@@ -45,15 +45,22 @@ def hub_files(repository: str) -> DatasetFiles:
     Raises:
         InvalidInputError: if it is no id, or the Hub does not know it, refuses, or cannot be reached.
     """
-    if not HUB_ID.fullmatch(repository):
-        raise InvalidInputError(
-            f"no dataset at {repository!r}: it is neither a file or folder nor a Hub id such as lerobot/pusht."
-        )
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
+    no_id = f"no dataset at {repository!r}: it is neither a file or folder nor a Hub id such as lerobot/pusht."
+    if not HUB_ID.fullmatch(repository):
+        raise InvalidInputError(no_id)
     try:
         root = Path(snapshot_download(repository, repo_type="dataset", allow_patterns=["meta/*"]))
+    except HFValidationError:
+        raise InvalidInputError(no_id) from None
     except GatedRepoError:
         raise InvalidInputError(
             f"the dataset {repository} is gated: accept its terms on its Hub page, then log in with `hf auth login`."
@@ -68,6 +75,10 @@ def hub_files(repository: str) -> DatasetFiles:
             f"no file or folder {repository!r} is here, and as a Hub dataset it is not in the local cache and the Hub "
             f"cannot be reached (no network, or HF_HUB_OFFLINE is set); connect, or give a folder's path."
         ) from None
+    except HfHubHTTPError as error:
+        raise InvalidInputError(
+            f"no file or folder {repository!r} is here, and as a Hub dataset it does not download: {error}."
+        ) from error
     if not (root / "meta" / "info.json").is_file():
         raise InvalidInputError(f"the Hub dataset {repository} has no meta/info.json: it is no LeRobot dataset.")
     return DatasetFiles(root, repository)

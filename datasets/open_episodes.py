@@ -43,7 +43,7 @@ def open_episodes(
         InvalidInputError: if there is nothing, or nothing that any reader knows, or an option that its reader has not.
         EpisodeError: if its files are damaged.
     """
-    path = Path(source)
+    path = Path(source).expanduser()
     if not path.exists():
         lerobot = import_module("cosmos_robot.datasets.lerobot")
         _require_options(lerobot.open_hub_id, options, "a LeRobot dataset")

@@ -1,5 +1,6 @@
 """A Gymnasium wrapper that records what is played in an environment as a LeRobot v3.0 dataset."""
 
+import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -78,21 +79,22 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode; what was played of one that has not ended is dropped."""
         self._recorder.discard_episode()
-        self._seen, info = self.env.reset(seed=seed, options=options)
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._seen = copy.deepcopy(observation)  # simulators reuse their buffers
         self._last_action = None
-        return self._seen, info
+        return observation, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Play a step and record it."""
-        before = self._seen
-        self._seen, reward, terminated, truncated, info = self.env.step(action)
-        self._last_action = np.asarray(action)
+        before, self._last_action = self._seen, np.array(action)
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._seen = copy.deepcopy(observation)
         self._add(before, float(reward))
         if terminated or truncated:
             self._add(self._seen, 0.0)
             task = self._task if isinstance(self._task, str) else self._task(info)
             self._recorder.finish_episode(task, success=self._success(info))
-        return self._seen, reward, terminated, truncated, info
+        return observation, reward, terminated, truncated, info
 
     def close(self) -> None:
         """End the recording and close the environment; an episode that has not ended is dropped."""

@@ -69,7 +69,7 @@ class RolloutRecorder:
             the episode's number.
 
         Raises:
-            InvalidInputError: if it has no frames, or does not fit the truth or the dataset.
+            InvalidInputError: if it has no frames, or does not fit the truth or the dataset; nothing of it is kept.
             RecordingError: if the disk is full.
         """
         domain = self._domain = self._domain or get_domain(rollout.domain)
@@ -91,13 +91,17 @@ class RolloutRecorder:
             if has != wanted:
                 raise InvalidInputError(f"{name} has {has} rows; a rollout of {steps} frames takes {wanted}.")
         recorder = self._recorder or self._open(rollout, cameras, columns, domain)
-        for step in range(steps):
-            row = min(step, steps - 2)
-            recorder.add_frame(
-                {name: frames[step] for name, frames in cameras.items()},
-                {name: rows[row] for name, rows in columns.items()},
-            )
-        return recorder.finish_episode(rollout.prompt if task is None else task)
+        try:
+            for step in range(steps):
+                row = min(step, steps - 2)
+                recorder.add_frame(
+                    {name: frames[step] for name, frames in cameras.items()},
+                    {name: rows[row] for name, rows in columns.items()},
+                )
+            return recorder.finish_episode(rollout.prompt if task is None else task)
+        except BaseException:
+            recorder.discard_episode()
+            raise
 
     def close(self) -> None:
         """End the recording; calling it again does nothing."""

@@ -107,7 +107,8 @@ class RecordedFeatures:
             number: of the time step, for errors.
 
         Raises:
-            InvalidInputError: if something is missing, unknown, of another shape, or not finite.
+            InvalidInputError: if something is missing, unknown, of another shape, not finite, or beyond the column's
+                dtype.
             MediaError: if a frame is not a uint8 RGB image.
         """
         _require_names("cameras", frames, self.cameras)
@@ -156,8 +157,10 @@ def _value(name: str, column: Column, given: ArrayLike, number: int) -> NDArray[
         raise InvalidInputError(f"row {number} of column {name!r} holds {value.dtype}; a column holds numbers.")
     if not np.isfinite(value).all():
         raise InvalidInputError(f"row {number} of column {name!r} holds NaN or infinity.")
-    cast = value.astype(column.dtype)
-    if np.dtype(column.dtype).kind in "iu" and not np.array_equal(cast, value):
+    with np.errstate(over="ignore", invalid="ignore"):  # what becomes of it is looked at
+        cast = value.astype(column.dtype)
+    exact = np.dtype(column.dtype).kind in "biu"
+    if not np.isfinite(cast).all() or (exact and not np.array_equal(cast, value)):
         raise InvalidInputError(f"row {number} of column {name!r} does not fit {column.dtype}: {value.tolist()}.")
     return cast
 

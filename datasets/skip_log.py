@@ -49,7 +49,10 @@ class SkipLog:
 
     def read(self) -> tuple[Skipped, ...]:
         """All that was skipped so far, each window once, by episode and start."""
-        lines = self._path.read_text(encoding="utf-8").splitlines()
+        try:
+            lines = self._path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:  # the process that made the log has ended
+            return ()
         found = {Skipped(**json.loads(line)) for line in lines}
         return tuple(sorted(found, key=lambda skipped: (skipped.episode, skipped.start)))
 

@@ -50,7 +50,7 @@ def read_video(path: str | Path, *, max_frames: int | None = None) -> tuple[Fram
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         rate = stream.average_rate or stream.guessed_rate
-        for frame in _decoded(container, path):
+        for frame in _pixels(container, path):
             frames.append(frame)
             if frame.shape != frames[0].shape:
                 raise MediaError(
@@ -80,7 +80,7 @@ def read_first_frame(path: str | Path) -> Frames:
     """
     path = Path(path)
     with _opened(path) as container:
-        for frame in _decoded(container, path):
+        for frame in _pixels(container, path):
             return np.asarray(_usable(frame[None], path)[0])
     raise MediaError(f"the video {path} is empty: it has no frame.")
 
@@ -98,6 +98,23 @@ def stream_video(path: str | Path) -> Iterator[tuple[Iterator[Frames], float]]:
     Raises:
         MediaError: as `read_video`; of a frame that does not decode, when it is asked for.
     """
+    with stream_timed_video(path) as (timed, rate):
+        yield (frame for _, frame in timed), rate
+
+
+@contextmanager
+def stream_timed_video(path: str | Path) -> Iterator[tuple[Iterator[tuple[float, Frames]], float]]:
+    """Open a video as `stream_video` does, with the time of each frame: a phone's frames do not come evenly.
+
+    Args:
+        path: a video file.
+
+    Yields:
+        the frames, each with its time in seconds from the first, and the frames a second on average.
+
+    Raises:
+        MediaError: as `stream_video`.
+    """
     path = Path(path)
     with _opened(path) as container:
         stream = container.streams.video[0]
@@ -105,14 +122,23 @@ def stream_video(path: str | Path) -> Iterator[tuple[Iterator[Frames], float]]:
         rate = stream.average_rate or stream.guessed_rate
         if not rate:
             raise MediaError(f"the video {path} names no frame rate; write it again as mp4 with a fixed rate.")
-        yield (_usable(frame[None], path)[0] for frame in _decoded(container, path)), float(rate)
+        yield _timed(container, path, float(rate)), float(rate)
+
+
+def even_sided(frames: Frames) -> Frames:
+    """Make odd sides even by repeating the last row or column: yuv420p has one colour sample for 2x2 pixels.
+
+    Args:
+        frames: `[N, H, W, 3]`.
+    """
+    height, width = frames.shape[1:3]
+    return np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
 def write_video(path: str | Path, frames: Frames, fps: float, *, sound: Sound | None = None) -> None:
     """Write a video as H.264 (yuv420p, visually lossless), which appears only when it is complete.
 
-    yuv420p has one colour sample for 2x2 pixels, so that both sides must be even: an odd side is made even
-    by repeating its last row or column. The colour matrix is written into the stream, so that every reader
+    An odd side is made even, see `even_sided`. The colour matrix is written into the stream, so that every reader
     agrees.
 
     Args:
@@ -130,8 +156,7 @@ def write_video(path: str | Path, frames: Frames, fps: float, *, sound: Sound | 
         require_aac_rate(sound)
     if not (np.isfinite(fps) and fps > 0):
         raise InvalidInputError(f"fps must be a positive number; got {fps}.")
-    height, width = frames.shape[1:3]
-    even = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    even = even_sided(frames)
     # Larger denominators than this overflow the clock of an mp4; 30000/1001 is exact within it.
     rate = Fraction(fps).limit_denominator(1001)
     with (
@@ -166,13 +191,26 @@ def _opened(path: Path) -> Iterator["av.container.InputContainer"]:
         raise MediaError(f"the video {path} does not decode ({error.strerror}). Is it a whole video file?") from error
 
 
-def _decoded(container: "av.container.InputContainer", path: Path) -> Iterator[Frames]:
+def _timed(container: "av.container.InputContainer", path: Path, rate: float) -> Iterator[tuple[float, Frames]]:
     reformatter = VideoReformatter()
+    has_times = container.format.name != "avi"  # avi has a rate alone; what is read as times follows the coding order
+    first: float | None = None
+    for number, frame in enumerate(_decoded(container, path)):
+        time = frame.time if has_times and frame.time is not None else number / rate
+        first = time if first is None else first
+        yield time - first, _usable(rgb_pixels(frame, reformatter)[None], path)[0]
+
+
+def _pixels(container: "av.container.InputContainer", path: Path) -> Iterator[Frames]:
+    reformatter = VideoReformatter()
+    return (rgb_pixels(frame, reformatter) for frame in _decoded(container, path))
+
+
+def _decoded(container: "av.container.InputContainer", path: Path) -> Iterator["av.VideoFrame"]:
     for packet in container.demux(container.streams.video[0]):
         if packet.is_corrupt:  # the file ends within this packet; the decoder would paint over the hole
             raise MediaError(f"the video {path} is truncated: the file ends within a frame. Copy it again.")
-        for frame in packet.decode():
-            yield rgb_pixels(frame, reformatter)
+        yield from packet.decode()
 
 
 def rgb_pixels(frame: "av.VideoFrame", reformatter: VideoReformatter) -> Frames:

@@ -24,6 +24,9 @@ from cosmos_robot.types import Actions, FloatArray, Frames, require_chunk_size
 
 type OnError = Literal["raise", "skip"]
 
+AS_FAST = 0.999
+"""A recording of this share of the frames a second that are wanted counts as having them: 29.97 for 30."""
+
 
 @dataclass(frozen=True, eq=False)
 class Window:
@@ -80,17 +83,38 @@ def windows(
             repeat), or no episode is long enough.
         UnknownFactError: if `chunk` or `fps` is None and the domain's own has not been published.
     """
-    if on_error not in ("raise", "skip"):
-        raise InvalidInputError(f"on_error is 'raise' or 'skip'; got {on_error!r}.")
+    require_on_error(on_error)
     shown = None if cameras is None else tuple(cameras)
     return Windows(episodes, get_domain(domain), chunk=chunk, stride=stride, fps=fps, cameras=shown, on_error=on_error)
+
+
+def require_on_error(on_error: str) -> None:
+    """Check what is to be done at damaged data.
+
+    Raises:
+        InvalidInputError: if it is neither `raise` nor `skip`.
+    """
+    if on_error not in ("raise", "skip"):
+        raise InvalidInputError(f"on_error is 'raise' or 'skip'; got {on_error!r}.")
+
+
+def require_rate(fps: float) -> float:
+    """Check frames a second and return them.
+
+    Raises:
+        InvalidInputError: if it is no positive number.
+    """
+    if not (np.isfinite(fps) and fps > 0):
+        raise InvalidInputError(f"fps must be a positive number; got {fps}.")
+    return float(fps)
 
 
 def resampled_steps(count: int, recorded_fps: float, fps: float) -> NDArray[np.int64]:
     """Time steps of a recording that are nearest to frames at another rate.
 
     Frame k is at `k * recorded_fps / fps`; of two steps that are equally near it is the earlier. From 15 to 10 frames
-    a second it is 0, 1, 3, 4, 6; from 59.94 to 20 every third.
+    a second it is 0, 1, 3, 4, 6; from 59.94 to 20 every third. A recording that is up to a thousandth slower is taken
+    step by step.
 
     Args:
         count: how many frames.
@@ -100,7 +124,8 @@ def resampled_steps(count: int, recorded_fps: float, fps: float) -> NDArray[np.i
     Returns:
         `[count]`, the first of them 0.
     """
-    exact = np.arange(count) * (recorded_fps / fps)
+    ratio = recorded_fps / fps
+    exact = np.arange(count) * (1.0 if AS_FAST <= ratio < 1 else ratio)
     return np.ceil(np.round(exact, 6) - 0.5).astype(np.int64)
 
 
@@ -129,11 +154,9 @@ class Windows(Sequence[Window]):
     ) -> None:
         self.domain = domain
         self.chunk = require_chunk_size(domain.action_chunk_size if chunk is None else chunk)
-        self.fps = float(domain.fps if fps is None else fps)
+        self.fps = require_rate(domain.fps if fps is None else fps)
         self.on_error = on_error
         self._episodes, self._cameras = episodes, cameras
-        if not (np.isfinite(self.fps) and self.fps > 0):
-            raise InvalidInputError(f"fps must be a positive number; got {fps}.")
         stride = 1 if stride is None else stride
         if stride < 1:
             raise InvalidInputError(f"stride must be at least 1; got {stride}.")
@@ -144,7 +167,7 @@ class Windows(Sequence[Window]):
                 f"the recording has {recorded_fps:g} frames a second, so that frames would repeat at {self.fps:g}; "
                 f"ask for fps={recorded_fps:g} or less."
             )
-        self._starts, self._ends = _where(lengths, int(self._steps[-1]), stride, recorded_fps / self.fps)
+        self._starts, self._ends = _where(lengths, int(self._steps[-1]), stride, max(recorded_fps / self.fps, 1.0))
         if self._ends[-1:].sum() == 0:
             raise InvalidInputError(
                 f"a window of {self.chunk} actions at {self.fps:g} frames a second spans {int(self._steps[-1]) + 1} "

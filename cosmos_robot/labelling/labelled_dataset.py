@@ -3,7 +3,7 @@
 Each video is an episode. Its columns are `action` and `<domain>.action`, the same numbers in robot units (what
 LeRobot's policies look for, and what says whose they are), and `observation.pose.<name>` for each pose that the
 domain's actions move: nine numbers, translation and first two columns of the rotation, in the model's frame, from the
-identity at the video's first frame.
+identity at the video's first frame. An odd side of a video is made even by repeating its last row or column.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +14,8 @@ from cosmos_robot.datasets.recorded_actions import recorded_name
 from cosmos_robot.datasets.recorded_features import Column, RecordedFeatures
 from cosmos_robot.datasets.recorder import EpisodeRecorder, finish_interrupted
 from cosmos_robot.datasets.recording_job import RecordingJob
-from cosmos_robot.datasets.video import VIDEO_SUFFIXES, stream_video
-from cosmos_robot.datasets.windows import OnError
+from cosmos_robot.datasets.video import VIDEO_SUFFIXES, even_sided, stream_timed_video
+from cosmos_robot.datasets.windows import OnError, require_on_error
 from cosmos_robot.domains.channels import POSE_SUFFIXES
 from cosmos_robot.errors import InvalidInputError, MediaError, RecordingError
 from cosmos_robot.interface.world_model import WorldModel
@@ -60,6 +60,9 @@ class LabelOutput:
     codec: str = "libsvtav1"
     checkpoint: str = ""
     on_error: OnError = "raise"
+
+    def __post_init__(self) -> None:
+        require_on_error(self.on_error)
 
 
 def find_videos(places: Sequence[Path]) -> list[Path]:
@@ -117,7 +120,7 @@ def label_videos(
         for position in range(begin, len(videos)):
             started(position)
             try:
-                with stream_video(videos[position]) as (frames, rate):
+                with stream_timed_video(videos[position]) as (frames, rate):
                     taken = resampled(frames, rate, settings.rate)
                     for piece in label_video(loaded, taken, settings, progress):
                         writer.add(piece)
@@ -163,11 +166,12 @@ class _Writer:
             self._recorder.close()
 
     def add(self, piece: LabelledFrames) -> None:
+        frames = even_sided(piece.frames)
         if self._recorder is None:
-            self._recorder = self._new(piece.frames)
+            self._recorder = self._new(frames)
         own = recorded_name(self._settings.domain)
         poses = {_pose_name(name): pose_rows(poses) for name, poses in piece.poses.items()}
-        for row, frame in enumerate(piece.frames):
+        for row, frame in enumerate(frames):
             values = {"action": piece.actions[row], own: piece.actions[row]}
             values |= {name: rows[row] for name, rows in poses.items()}
             try:

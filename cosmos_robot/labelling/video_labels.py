@@ -12,7 +12,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmos_robot.datasets.windows import resampled_steps
+from cosmos_robot.datasets.windows import AS_FAST, require_rate
 from cosmos_robot.domains.channels import PoseBlock, PoseConvention
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.poses import Float64, pose9_from_matrix
@@ -47,12 +47,13 @@ class LabelSettings:
     @property
     def chunk(self) -> int:
         """Actions of one answer."""
-        return require_chunk_size(self.action_chunk_size or self.domain.action_chunk_size)
+        own = self.action_chunk_size
+        return require_chunk_size(self.domain.action_chunk_size if own is None else own)
 
     @property
     def rate(self) -> float:
         """Frames a second of the labelled data."""
-        return float(self.fps or self.domain.fps)
+        return require_rate(self.domain.fps if self.fps is None else self.fps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,23 +87,43 @@ def pose_blocks(domain: Domain) -> tuple[PoseBlock, ...]:
     return tuple(b for b in domain.pose_blocks if b.convention is PoseConvention.BACKWARD_FRAMEWISE)
 
 
-def resampled(frames: Iterable[Frames], recorded_fps: float, fps: float) -> Iterator[Frames]:
-    """Take from a video the frames that are nearest to those of another rate.
+def resampled(frames: Iterable[tuple[float, Frames]], recorded_fps: float, fps: float) -> Iterator[Frames]:
+    """Take from a video the frames that are nearest in time to those of another rate, each at most once.
+
+    A video that is up to a thousandth slower, as 29.97 frames a second are beside 30, is taken frame by frame.
+
+    Args:
+        frames: with the time of each, in seconds from the first.
+        recorded_fps: frames a second of the video on average.
+        fps: frames a second that are wanted.
 
     Raises:
-        MediaError: if the video has fewer frames a second than are wanted: frames would be doubled, and between them
-            lies no action.
+        MediaError: if the video has fewer frames a second than are wanted, all in all or somewhere in it: frames
+            would be doubled, and between them lies no action.
     """
-    if recorded_fps < fps * 0.999:
+    if recorded_fps < fps * AS_FAST:
         raise MediaError(f"the video has {recorded_fps:g} frames a second, the labelled data shall have {fps:g}.")
-    steps = resampled_steps(1024, recorded_fps, fps)
     taken = 0
-    for number, frame in enumerate(frames):
-        if number == steps[taken]:
+    for time, after, frame in _with_next(frames, 1 / recorded_fps):
+        if after - time > 1.5 / fps or time * AS_FAST - taken / fps > 0.75 / fps:
+            raise MediaError(
+                f"the video's frames do not come evenly: about {time:.2f} s into it they are too far apart for "
+                f"{fps:g} a second. Write it again with a fixed rate, or ask for a lower one."
+            )
+        if taken / fps <= (time + after) / 2 + 1e-6:  # of two that are equally near it is the earlier
             yield frame
             taken += 1
-            if taken == len(steps):
-                steps = resampled_steps(2 * taken, recorded_fps, fps)
+
+
+def _with_next(frames: Iterable[tuple[float, Frames]], last: float) -> Iterator[tuple[float, float, Frames]]:
+    """The time of each frame and of the next one; the last frame lasts so many seconds."""
+    held: tuple[float, Frames] | None = None
+    for current in frames:
+        if held is not None:
+            yield held[0], current[0], held[1]
+        held = current
+    if held is not None:
+        yield held[0], held[0] + last, held[1]
 
 
 def label_video(

@@ -180,6 +180,11 @@ def test_damaged_episodes_are_left_out_and_named():
 def test_what_cannot_be(tmp_path):
     with pytest.raises(InvalidInputError, match="frames would repeat at 20"):
         action_statistics([umi(9, 0, fps=10)], "umi")
+    for fps in (0, -5, float("nan")):
+        with pytest.raises(InvalidInputError, match=f"fps must be a positive number; got {fps}"):
+            action_statistics([umi(9, 0)], "umi", fps=fps)
+    with pytest.raises(InvalidInputError, match="on_error is 'raise' or 'skip'; got 'ignore'"):
+        action_statistics([umi(9, 0)], "umi", on_error="ignore")
     with pytest.raises(InvalidInputError, match="no episode of 1 episodes has two frames"):
         action_statistics([umi(1, 0)], "umi")
     with pytest.raises(InvalidInputError, match=r"\.json or \.toml"):

@@ -18,6 +18,7 @@ from zarr_v2 import replay_buffer
 
 from cosmos_robot.datasets.convert import NOTES, convert
 from cosmos_robot.datasets.open_episodes import open_episodes
+from cosmos_robot.datasets.windows import windows
 from cosmos_robot.errors import EpisodeError, InvalidInputError
 
 LENGTHS = (5, 4, 6)
@@ -224,3 +225,48 @@ def test_a_rate_that_lerobot_does_not_have(tmp_path):
         convert(source, tmp_path / "set", storage="image")
     convert(source, tmp_path / "set", storage="image", fps=60)
     assert open_episodes(tmp_path / "set").fps == 60
+
+
+def test_names_that_would_become_one(tmp_path):
+    columns = {"state": np.zeros((4, 3), np.float32), "obs/state": np.ones((4, 5), np.float32)}
+    with pytest.raises(
+        InvalidInputError, match=r"columns 'state' and 'obs/state' of .* be called 'observation\.state'"
+    ):
+        convert(RecordedEpisodes([RecordedEpisode(columns)]), tmp_path / "set", storage="image", on_error="skip")
+    top = np.zeros((4, 64, 64, 3), np.uint8)
+    twice = RecordedEpisodes([RecordedEpisode({}, {"top": top, "observation.images.top": top})])
+    with pytest.raises(InvalidInputError, match=r"cameras 'top' and 'observation\.images\.top' of .* would both"):
+        convert(twice, tmp_path / "set", storage="image")
+    assert convert(twice, tmp_path / "set", cameras=["top"], storage="image").episodes == 1
+
+
+def test_nothing_that_can_be_read(tmp_path):
+    bad = RecordedEpisodes([episode(index, broken={0}) for index in range(3)])
+    made = convert(bad, tmp_path / "set", storage="image", on_error="skip")
+    assert (made.episodes, list(made.skipped)) == (0, [0, 1, 2])
+
+
+def test_a_slice_of_a_dataset(tmp_path):
+    source = RecordedEpisodes(episode(index) for index in range(4))
+    assert convert(source[1:3], tmp_path / "set", storage="image").episodes == 2
+    assert [each.task for each in open_episodes(tmp_path / "set")] == ["do 1", "do 0"]
+    assert convert(source[1:3], tmp_path / "set", storage="image").resumed_at == 2
+    with pytest.raises(InvalidInputError, match=r"chosen was \[1, 3, 1\] and is \[2, 4, 1\]"):
+        convert(source[2:], tmp_path / "set", storage="image")
+
+
+def test_windows_of_a_conversion_are_those_of_its_source(tmp_path):
+    length = 40
+    columns = {
+        "robot0_eef_pos": np.random.default_rng(0).normal(scale=0.01, size=(length, 3)).cumsum(axis=0),
+        "robot0_eef_rot_axis_angle": np.random.default_rng(1).normal(scale=0.1, size=(length, 3)),
+        "robot0_gripper_width": np.linspace(0, 0.08, length)[:, None],
+    }
+    pictures = {"camera0_rgb": np.zeros((length, 64, 64, 3), np.uint8)}
+    source = RecordedEpisodes([RecordedEpisode(columns, pictures, fps=60)])
+    convert(source, tmp_path / "set", domain="umi", storage="image")
+    with open_episodes(tmp_path / "set") as made:
+        there, here = windows(source, "umi", 4), windows(made, "umi", 4, cameras=made[0].cameras)
+        assert len(there) == len(here) > 1
+        for ours, theirs in zip(here, there, strict=True):
+            assert np.allclose(ours.actions.values, theirs.actions.values, atol=1e-5)

@@ -78,6 +78,16 @@ def test_a_gated_dataset(monkeypatch):
         open_episodes("lab/secret")
 
 
+def test_a_hub_that_fails(monkeypatch):
+    def fail(*args, **options):
+        response = httpx.Response(500, request=httpx.Request("GET", "https://hub.example/lab/pushing"))
+        raise errors.HfHubHTTPError("the server fails", response=response)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    with pytest.raises(InvalidInputError, match=r"'lab/pushing' is here, and .* does not download: the server fails"):
+        open_episodes("lab/pushing")
+
+
 def test_offline_what_is_in_the_cache_is_read(cache, offline):
     folder = cache / "datasets--lab--pushing"
     write_v3(folder / "snapshots" / COMMIT)
@@ -99,7 +109,9 @@ def test_offline_and_not_in_the_cache(offline):
         open_episodes("lab/pushing")
 
 
-@pytest.mark.parametrize("source", ["nothing", "a/b/c", "/nowhere/at/all", "with space/x"])
+@pytest.mark.parametrize(
+    "source", ["nothing", "a/b/c", "/nowhere/at/all", "with space/x", "../a", "./a", "a/b--3", "~/a"]
+)
 def test_neither_a_path_nor_an_id(source):
     with pytest.raises(
         InvalidInputError, match=f"no dataset at '{source}': it is neither a file or folder nor a Hub id"

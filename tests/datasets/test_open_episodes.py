@@ -78,3 +78,9 @@ def test_a_readers_own_options(tmp_path):
         open_episodes(path, chanels="bgr")
     with pytest.raises(InvalidInputError, match="without an option filter_key; it has none"):
         open_episodes(write_v2(tmp_path / "set", lengths=(4,)), filter_key="train")
+
+
+def test_a_path_from_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_v2(tmp_path / "set", lengths=(4,))
+    assert len(open_episodes("~/set")) == 1

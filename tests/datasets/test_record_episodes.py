@@ -100,3 +100,30 @@ def test_push_t(tmp_path):
         assert np.array_equal(made[0].column("observation.state"), positions)
         pictures = np.stack([observation["pixels"] for observation in seen]).astype(int)
         assert np.abs(made[0].frames() - pictures).mean() < 3
+
+
+class Reusing(Counter):
+    """Shows the same arrays each time, and changes the action that it is given."""
+
+    def look(self):
+        self.seen = getattr(self, "seen", None) or super().look()
+        for name, value in super().look().items():
+            self.seen[name][...] = value
+        return self.seen
+
+    def step(self, action):
+        answer = super().step(action)
+        action += 1
+        return answer
+
+
+def test_an_environment_that_reuses_its_buffers(tmp_path):
+    env = RecordEpisodes(Reusing(), tmp_path / "set", storage="image")
+    observation, _ = env.reset(seed=0)
+    for step in range(4):
+        assert env.step(np.array([step, 5], np.float32))[0] is observation
+    env.close()
+    with open_episodes(tmp_path / "set") as made:
+        assert made[0].column("action").tolist() == [[0, 5], [1, 5], [2, 5], [3, 5], [3, 5]]
+        assert made[0].column("observation.state").tolist() == [[n, -n] for n in range(5)]
+        assert made[0].frames("observation.images.top")[:, 0, 0, 0].tolist() == [0, 10, 20, 30, 40]

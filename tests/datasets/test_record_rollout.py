@@ -66,3 +66,16 @@ def test_what_does_not_fit(tmp_path):
         RolloutRecorder(tmp_path / "other", domain="av").record_rollout(rollout())
     assert len(open_episodes(tmp_path / "set")) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_refused_rollout_leaves_nothing_in_the_next(tmp_path):
+    bad = rollout().actions.copy()
+    bad[3] = np.nan
+    with RolloutRecorder(tmp_path / "set", storage="image") as recorder:
+        recorder.record_rollout(rollout(0), Truth(actions=rollout(5).actions))
+        with pytest.raises(InvalidInputError, match="row 3 of column 'action' holds NaN"):
+            recorder.record_rollout(rollout(1), Truth(actions=bad))
+        recorder.record_rollout(rollout(2), Truth(actions=rollout(6).actions))
+    with open_episodes(tmp_path / "set") as made:
+        assert [(each.task, len(each)) for each in made] == [("push 0", 9), ("push 2", 9)]
+        assert np.array_equal(made[1].frames(TOP), rollout(2).frames)

@@ -1,6 +1,7 @@
 """Actions that a dataset holds as a domain's own, read at its rate and at a lower one."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.errors import EpisodeError, InvalidInputError
 
 LENGTH = 9
+DOMAINS = Path(__file__).resolve().parents[2] / "domains"
 
 
 def trajectory():
@@ -70,3 +72,33 @@ def test_commands_to_a_controller_keep_their_rate():
     assert recorded.actions("libero").values.shape == (5, rows.shape[1])
     with pytest.raises(InvalidInputError, match="cannot be brought to another frame rate"):
         actions_at(recorded, get_domain("libero"), np.array([0, 2, 4]))
+
+
+def umi(poses):
+    """An episode with UMI's own columns; the gripper opens by a hundredth each step."""
+    gripper = np.arange(LENGTH)[:, None] / 100.0
+    vectors = Rotation.from_matrix(poses[:, :3, :3]).as_rotvec()
+    columns = {
+        "robot0_eef_pos": poses[:, :3, 3],
+        "robot0_eef_rot_axis_angle": vectors,
+        "robot0_gripper_width": gripper,
+    }
+    return RecordedEpisode(columns)
+
+
+def as_recorded(episode, domain):
+    actions = episode.actions(domain).values
+    return RecordedEpisode({f"{domain.name}.action": np.concatenate([actions, actions[-1:]])})
+
+
+@pytest.mark.parametrize("convention", ["backward_framewise", "backward_anchored"])
+@pytest.mark.parametrize("steps", [range(LENGTH), [0, 1, 2], [3, 4, 5], [0, 2, 4, 6, 8], [1, 2, 4, 7], [4, 7]])
+def test_a_recorded_column_says_what_the_columns_say_that_it_is_made_of(tmp_path, convention, steps):
+    text = (DOMAINS / "umi.toml").read_text().replace("backward_framewise", convention)
+    path = tmp_path / "umi.toml"
+    path.write_text(text)
+    domain, source = get_domain(path), umi(trajectory())
+    there = actions_at(source, domain, np.array(steps)).actions.values
+    here = actions_at(as_recorded(source, domain), domain, np.array(steps)).actions.values
+    assert np.allclose(here, there, atol=1e-4)
+    assert np.allclose(here[:, 9], np.array(steps[1:]) / 100)

@@ -341,3 +341,23 @@ def test_a_full_disk(tmp_path, storage):
             require_episodes(disk / "set", finished, exact=storage == "image")
         assert [path.name for path in disk.iterdir()] == ["set"]
         require_episodes(disk / "set", finished, exact=storage == "image")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "kept"),
+    [
+        ("float32", 1e39, None),
+        ("float64", 1e39, 1e39),
+        ("bool", 0.5, None),
+        ("bool", 2, None),
+        ("bool", 1, True),
+        ("uint8", 256, None),
+    ],
+)
+def test_numbers_that_a_dtype_does_not_hold(dtype, value, kept):
+    features = RecordedFeatures(columns={"a": Column((1,), dtype)})
+    if kept is None:
+        with pytest.raises(InvalidInputError, match=f"row 4 of column 'a' does not fit {dtype}"):
+            features.row({}, {"a": value}, 4)
+    else:
+        assert features.row({}, {"a": value}, 4)["a"].tolist() == [kept]

@@ -213,3 +213,31 @@ def test_a_wrong_question_is_no_damage():
         cut[0]
     with pytest.raises(InvalidInputError, match="no camera for these places"):
         windows([RecordedEpisode({"action": np.zeros((30, 2))}, fps=10)], get_domain("pusht"), on_error="skip")[0]
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_a_recording_a_thousandth_slower_is_taken_step_by_step(stride):
+    assert resampled_steps(1300, 29.97, 30).tolist() == list(range(1300))
+    cut = windows([pusht(1200, fps=29.97)], "pusht", 4, stride, fps=30)
+    assert [cut.place(i)[1] for i in range(len(cut))] == list(range(0, 1196, stride))
+
+
+def test_no_window_twice_where_a_short_chunk_fits_a_slower_recording():
+    cut = windows([pusht(200, fps=29)], "pusht", 4, fps=30)
+    assert [cut.place(i)[1] for i in range(len(cut))] == list(range(196))
+
+
+def test_a_selection_backwards():
+    episodes = RecordedEpisodes([pusht(10 + i, index=i) for i in range(4)])
+    assert episodes[::-1].lengths().tolist() == [13, 12, 11, 10]
+    assert episodes[3::-1][1:].lengths().tolist() == [12, 11, 10]
+    assert episodes[4:].lengths().tolist() == []
+    assert [w.frames[0, 0, 0, 0] for w in windows(episodes[::-1], "pusht", 8)[:6]] == [0, 1, 2, 3, 4, 0]
+
+
+def test_what_was_skipped_is_not_known_when_the_process_that_knew_has_ended():
+    cut = windows([pusht(10)], "pusht", 4, on_error="skip")
+    later = pickle.loads(pickle.dumps(cut))
+    del cut  # as its process's end does, it removes the file
+    assert later.skipped == ()
+    assert later[0].start == 0

@@ -1,10 +1,12 @@
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 pytest.importorskip("lerobot.datasets", reason="the extra lerobot")
 
+import av
 from brightness_model import BrightnessModel, action_of, frames_of, step_of
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from same_files import assert_same_files
@@ -124,3 +126,72 @@ def test_finding_videos(tmp_path, videos):
         find_videos([tmp_path / "empty"])
     with pytest.raises(MediaError, match="there is no video"):
         find_videos([tmp_path / "nothing.mp4"])
+
+
+def test_the_frame_rate_of_television(tmp_path):
+    """29.97 frames a second for a robot of 30: every frame is labelled."""
+    (tmp_path / "videos").mkdir()
+    write_video(tmp_path / "videos/a.mp4", np.zeros((700, 64, 64, 3), np.uint8), 30000 / 1001)
+    label(tmp_path / "videos", tmp_path / "set", BrightnessModel(), domain="camera_pose")
+    assert len(open_episodes(tmp_path / "set")[0]) == 700
+
+
+def phone_video(path, times):
+    """A video of frames of `frames_of` whose times are these."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 3000)
+        for number, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(frames_of(number + 1)[-1], format="rgb24")
+            frame.pts, frame.time_base = round(time * 3000), Fraction(1, 3000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def test_a_phone_s_video_goes_by_the_times_of_its_frames(tmp_path):
+    (tmp_path / "videos").mkdir()
+    phone_video(tmp_path / "videos/a.mp4", [*np.arange(30) / 30, *(1 + np.arange(10) / 10)])
+    label(tmp_path / "videos", tmp_path / "set", BrightnessModel())
+    with open_episodes(tmp_path / "set") as made:
+        brightness = made[0].frames().mean(axis=(1, 2, 3))
+    assert np.abs(brightness / 4 - [*range(0, 30, 3), *range(30, 40)]).max() < 0.7
+
+
+@pytest.mark.parametrize("suffix", ["avi", "mkv"])
+def test_containers_without_exact_times(tmp_path, suffix):
+    (tmp_path / "videos").mkdir()
+    with av.open(tmp_path / f"videos/a.{suffix}", "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for frame in frames_of(60):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    label(tmp_path / "videos", tmp_path / "set", BrightnessModel())
+    with open_episodes(tmp_path / "set") as made:
+        brightness = made[0].frames().mean(axis=(1, 2, 3))
+    assert np.abs(brightness / 4 - np.arange(0, 60, 3)).max() < 0.7
+
+
+@pytest.mark.parametrize("order", [("odd", "even"), ("even", "odd")])
+def test_odd_sides_are_made_even(tmp_path, order):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for number, kind in enumerate(order):
+        frames = frames_of(9)[:, :63, :95] if kind == "odd" else frames_of(9)
+        with av.open(folder / f"{number}.mkv", "w") as container:
+            stream = container.add_stream("ffv1", rate=10)
+            stream.height, stream.width = frames.shape[1:3]
+            stream.pix_fmt = "yuv444p"
+            for frame in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode())
+    made = label(folder, tmp_path / "set", BrightnessModel(), on_error="skip")
+    assert (made.episodes, dict(made.skipped)) == (2, {})
+    with open_episodes(tmp_path / "set") as result:
+        assert [each.frames().shape for each in result] == [(9, 64, 96, 3)] * 2
+
+
+def test_an_unknown_word_for_what_to_do_at_errors(tmp_path):
+    with pytest.raises(InvalidInputError, match="on_error is 'raise' or 'skip'; got 'ignore'"):
+        LabelOutput(tmp_path / "set", on_error="ignore")

@@ -67,12 +67,45 @@ def test_videos_that_are_too_short(count):
     [(10, 10, [0, 1, 2, 3, 4]), (30, 10, [0, 3, 6, 9, 12]), (15, 10, [0, 1, 3, 4, 6]), (59.94, 20, [0, 3, 6, 9, 12])],
 )
 def test_the_nearest_frames_of_another_rate(recorded, wanted, taken):
-    frames = [np.full((1,), index) for index in range(taken[-1] + 1)]
-    assert [int(frame[0]) for frame in resampled(frames, recorded, wanted)] == taken
+    assert numbers_taken(np.arange(taken[-1] + 1) / recorded, recorded, wanted) == taken
+
+
+def numbers_taken(times, recorded, wanted):
+    return [frame[0] for frame in resampled(((time, [n]) for n, time in enumerate(times)), recorded, wanted)]
 
 
 def test_long_videos_are_resampled_to_their_end():
-    assert [int(frame[0]) for frame in resampled(([n] for n in range(6000)), 20, 10)] == list(range(0, 6000, 2))
+    assert numbers_taken(np.arange(6000) / 20, 20, 10) == list(range(0, 6000, 2))
+
+
+@pytest.mark.parametrize(("recorded", "wanted"), [(30000 / 1001, 30), (24000 / 1001, 24), (29.995, 30)])
+def test_videos_a_thousandth_slower_are_taken_frame_by_frame(recorded, wanted):
+    assert numbers_taken(np.arange(3000) / recorded, recorded, wanted) == list(range(3000))
+    rounded = np.round(np.arange(3000) / recorded, 3)  # as Matroska has them
+    assert numbers_taken(rounded, recorded, wanted) == list(range(3000))
+
+
+def test_frames_that_do_not_come_evenly_are_taken_by_their_times():
+    times = [*np.arange(60) / 30, *(2 + np.arange(20) / 10)]  # a phone in the light, then in the dark
+    assert numbers_taken(times, 20, 10) == [*range(0, 60, 3), *range(60, 80)]
+
+
+@pytest.mark.parametrize("gap", [10, 2990])
+def test_frames_that_are_too_far_apart_are_not_doubled(gap):
+    numbers = np.delete(np.arange(3000), gap)
+    with pytest.raises(MediaError, match=f"do not come evenly: about {(gap - 1) / 30:.2f} s into it"):
+        numbers_taken(numbers / 30, 30, 30)
+    slower = [*np.arange(30) / 24, *(30 / 24 + np.arange(60) / 40)]
+    with pytest.raises(MediaError, match="do not come evenly"):
+        numbers_taken(slower, 31, 30)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"), [({"fps": 0.0}, "fps must be a positive"), ({"action_chunk_size": 0}, "multiple of 4")]
+)
+def test_settings_that_cannot_be(wrong, match):
+    with pytest.raises(InvalidInputError, match=match):
+        next(label_video(BrightnessModel(), iter(frames_of(9)), LabelSettings(get_domain("pusht"), **wrong)))
 
 
 def test_too_few_frames_a_second():
