@@ -203,6 +203,11 @@ class Selection(Sequence[Episode]):
         return self._episodes[self.positions[index]]
 
 
+def first_task(episode: Episode) -> str:
+    """The task as a prompt: the first where the recording has several with " | " between them, as DROID has."""
+    return episode.task.partition(" | ")[0]
+
+
 def require_finite(values: NDArray[Any], where: str, column: str, start: int = 0) -> NDArray[Any]:
     """Check that numbers read from a column are finite and return them.
 

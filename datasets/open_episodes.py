@@ -11,7 +11,7 @@ from cosmos_robot.errors import InvalidInputError
 
 type VideoBackend = Literal["pyav", "torchcodec"]
 
-_READERS = (
+READERS = (
     ("LeRobot v2.0, v2.1 or v3.0 folder (meta/info.json)", "lerobot"),
     ("diffusion-policy or UMI Zarr (folder or .zarr.zip)", "replay_buffer"),
     ("robomimic or LIBERO HDF5 (/data/demo_0)", "robomimic"),
@@ -49,14 +49,14 @@ def open_episodes(
         _require_options(lerobot.open_hub_id, options, "a LeRobot dataset")
         opened: Episodes = lerobot.open_hub_id(str(source), backend=backend)
         return opened
-    for what, module in _READERS:
+    for what, module in READERS:
         reader = import_module(f"cosmos_robot.datasets.{module}")
         recognises: Callable[[Path], bool] = reader.recognises
         if recognises(path):
             _require_options(reader.open_source, options, what)
             found: Episodes = reader.open_source(path, fps=fps, backend=backend, **options)
             return found
-    known = "; ".join(what for what, _ in _READERS)
+    known = "; ".join(what for what, _ in READERS)
     raise InvalidInputError(f"{path} is no dataset that is known here; expected one of: {known}.")
 
 

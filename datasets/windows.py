@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmos_robot.datasets.camera_canvas import canvas_frames, find_cameras
-from cosmos_robot.datasets.episode import Episode, Episodes
+from cosmos_robot.datasets.episode import Episode, Episodes, first_task
 from cosmos_robot.datasets.skip_log import SkipLog, Skipped
 from cosmos_robot.datasets.source_actions import actions_at
 from cosmos_robot.domains.domain import Domain
@@ -233,8 +233,7 @@ class Windows(Sequence[Window]):
         steps = start + self._steps
         source = actions_at(episode, self.domain, steps)
         frames = canvas_frames(episode, find_cameras(episode, self.domain, self._cameras), steps)
-        prompt = episode.task.partition(" | ")[0]
-        return Window(frames, source.actions, prompt, source.state, number, start, self.fps)
+        return Window(frames, source.actions, first_task(episode), source.state, number, start, self.fps)
 
     def _next_readable(self, position: int) -> Window:
         assert self._log is not None

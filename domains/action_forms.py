@@ -113,7 +113,8 @@ def convert_actions(
         `[M, E]` float64.
 
     Raises:
-        InvalidInputError: if the widths do not fit, or something that the answer depends on is not given.
+        InvalidInputError: if the widths do not fit, something that the answer depends on is not given, or a rotation
+            or the start is none.
         UnknownFactError: if a fact about the domain has not been published.
     """
     rows = np.asarray(values, dtype=np.float64)
@@ -130,8 +131,22 @@ def convert_actions(
         return changed.values.astype(np.float64)
     motion = _read(rows, source, domain, keep)
     if start is not None:
-        motion = _Motion(np.asarray(start, dtype=np.float64) @ motion.poses, motion.others, placed=True)
+        motion = _Motion(_read_start(start) @ motion.poses, motion.others, placed=True)
     return _write(motion, source, target, domain, action_dim)
+
+
+def _read_start(start: ArrayLike) -> Float64:
+    pose = np.asarray(start, dtype=np.float64)
+    if pose.shape != (4, 4) or not np.isfinite(pose).all():
+        raise InvalidInputError(f"the start must be a pose of finite numbers [4, 4]; got shape {pose.shape}.")
+    if not np.allclose(pose[3], [0.0, 0.0, 0.0, 1.0], rtol=0, atol=1e-6):
+        raise InvalidInputError(
+            f"the start's last row must be 0, 0, 0, 1, with the translation in the last column; got {pose[3].tolist()}."
+        )
+    try:
+        return poses.pose_matrix(pose[:3, 3], RotationForm.MATRIX.read(pose[:3, :3].reshape(9)))
+    except InvalidInputError as error:
+        raise InvalidInputError(f"the start: {error}") from error
 
 
 def _read(rows: Float64, form: ActionForm, domain: Domain | None, keep: int) -> _Motion:

@@ -249,7 +249,7 @@ def load_domain_file(path: Path) -> Domain:
     except ValidationError as error:
         raise InvalidInputError(f"{path}: {_first_sentence(error)}.") from error
     except InvalidInputError as error:
-        raise InvalidInputError(f"{path}: {error}.") from error
+        raise InvalidInputError(f"{path}: {str(error).removesuffix('.')}.") from error
 
 
 def _first_sentence(error: ValidationError) -> str:

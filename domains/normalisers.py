@@ -23,6 +23,9 @@ from cosmos_robot.errors import InvalidInputError
 type Figures = tuple[float, ...]
 """One figure for each channel."""
 
+_LOW_AND_HIGH = (("q01", "q99"), ("minimum", "maximum"))
+"""Statistics of which the first can be nowhere above the second."""
+
 SMALLEST_RANGE = 1e-8
 """A channel that never moved in the data would divide by zero; the framework floors its range at this."""
 
@@ -68,7 +71,7 @@ class Identity(Normaliser):
 
 
 class _Statistics(Normaliser):
-    """What the normalisers with statistics share: equal lengths, and `z = (x - offset) / scale`."""
+    """What the normalisers with statistics share: figures that can be right, and `z = (x - offset) / scale`."""
 
     def __post_init__(self) -> None:
         lengths = {name: len(figures) for name, figures in self._figures().items()}
@@ -81,6 +84,16 @@ class _Statistics(Normaliser):
         for name, figures in self._figures().items():
             if not np.isfinite(figures).all():
                 raise InvalidInputError(f"the statistic {name} of a {self.method} normaliser is not finite.")
+        self._require_ranges()
+
+    def _require_ranges(self) -> None:
+        figures = self._figures()
+        for low, high in _LOW_AND_HIGH:
+            wrong = np.flatnonzero(np.greater(figures.get(low, ()), figures.get(high, ())))
+            if len(wrong):
+                raise InvalidInputError(
+                    f"the statistic {low} of a {self.method} normaliser is greater than {high} at channel {wrong[0]}."
+                )
 
     def _figures(self) -> dict[str, Figures]:
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
@@ -213,6 +226,11 @@ class MeanStd(_Statistics):
     method: ClassVar[str] = "meanstd"
     mean: Figures
     std: Figures
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.std) < 0:
+            raise InvalidInputError(f"std of a {self.method} normaliser must not be negative; got {min(self.std)}.")
 
     def _affine(self) -> tuple[Float64, Float64]:
         return np.array(self.mean), np.maximum(np.array(self.std), SMALLEST_RANGE)

@@ -57,6 +57,8 @@ def _matrix_from_nine(values: ArrayLike) -> Float64:
     matrices = array.reshape(*array.shape[:-1], 3, 3)
     if not np.allclose(matrices @ np.swapaxes(matrices, -1, -2), np.eye(3), rtol=0, atol=1e-3):
         raise InvalidInputError("nine numbers are no rotation matrix: its rows must be orthonormal.")
+    if (np.linalg.det(matrices) < 0).any():
+        raise InvalidInputError("nine numbers are no rotation matrix but a reflection: its determinant is -1.")
     return poses.project_to_so3(matrices)
 
 

@@ -36,7 +36,7 @@ def with_statistics(table: dict[str, Any], folder: Path) -> dict[str, Any]:
         The table, with the figures that the normaliser's method takes; as it is where no file is named.
 
     Raises:
-        InvalidInputError: if the file cannot be read or has not those figures.
+        InvalidInputError: if the file cannot be read, or has not those figures as lists of numbers.
     """
     normaliser = table.get("normaliser")
     if not isinstance(normaliser, dict) or "file" not in normaliser:
@@ -53,8 +53,14 @@ def with_statistics(table: dict[str, Any], folder: Path) -> dict[str, Any]:
             f"normaliser: {path} has no {missing[0]}; it has {', '.join(statistics) or 'nothing'}. "
             f"Statistics in several blocks are chosen by block = ..."
         )
-    figures = {name: [float(figure) for figure in statistics[name]] for name in wanted}
+    figures = {name: _numbers(statistics[name], name, path) for name in wanted}
     return {**table, "normaliser": {"source": str(normaliser["file"]), **rest, **figures}}
+
+
+def _numbers(figures: Any, name: str, path: Path) -> list[float]:
+    if not isinstance(figures, list) or any(type(figure) not in (int, float) for figure in figures):
+        raise InvalidInputError(f"normaliser: {name} in {path} must be a list of numbers, one for each channel")
+    return figures
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
+from cosmos_robot.domains.domain import Domain
 from cosmos_robot.envs.episode_state import EpisodeState
 from cosmos_robot.envs.options import EnvOptions, EnvSettings
 from cosmos_robot.envs.output_canvas import canvas_rule, fit
@@ -72,8 +73,9 @@ class EnvCore:
         self.lease = WorldModelLease(source, device=options.get("device"), dtype=options.get("dtype"))
         image_size, canvas = self.settings.sampling.image_size, self.settings.canvas
         self._canvas_of, self._native = canvas_rule(source, self.settings.domain, image_size, canvas)
+        self._owns_reward = isinstance(options.get("reward"), str | Mapping)
         self.prompts = _one_for_each("prompt", options.get("prompt"), num_envs)
-        self.starts = _open_starts(options["starts"], num_envs)
+        self.starts = _open_starts(options["starts"], num_envs, self.settings.domain)
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -208,10 +210,13 @@ class EnvCore:
         return {"start": state.start, "noise_seed": state.seed, "prompt": state.prompt, **self._state_info(state)}
 
     def close(self) -> None:
-        """Let go of the world model and of the starts; calling it again does nothing."""
+        """Let go of the world model, the starts and a reward that was named; calling it again does nothing."""
         self.lease.release()
         for starts in self.starts:
             starts.close()
+        close_reward = getattr(self.settings.judge, "close", None)
+        if self._owns_reward and close_reward is not None:
+            close_reward()
 
     def _state_info(self, state: EpisodeState) -> dict[str, Any]:
         return {} if state.agent_pos is None else {"agent_found": state.agent_found}
@@ -309,7 +314,6 @@ class EnvCore:
         frames = step.frames[1:].copy()
         if settings.step == "chunk":
             info["frames"] = frames
-        info["is_success"] = bool(judgement.success)  # always there: lerobot's rollout takes its absence for success
         info.update(judgement.details)
         reason = None
         if score is not None and settings.trust is not None:
@@ -320,7 +324,8 @@ class EnvCore:
             reason = "time_limit"
         if reason is not None:
             info["truncation_reason"] = reason
-        terminated = bool(judgement.success)
+        terminated = bool(judgement.success) and reason != "trust"  # what is not to be trusted is no success
+        info["is_success"] = terminated  # always there: lerobot's rollout takes its absence for success
         reward = float(judgement.reward)
         ended = terminated or reason is not None
         state = replace(state, total_reward=state.total_reward + reward, ended=ended)
@@ -337,11 +342,11 @@ def _reset_options(options: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return given
 
 
-def _open_starts(given: Any, num_envs: int) -> list[Starts]:
+def _open_starts(given: Any, num_envs: int, domain: Domain) -> list[Starts]:
     """Open the starts of each environment; those that are one for all are opened once."""
     if isinstance(given, list | tuple):
-        return [open_starts(item) for item in _one_for_each("starts", given, num_envs)]
-    return [open_starts(given)] * num_envs
+        return [open_starts(item, domain) for item in _one_for_each("starts", given, num_envs)]
+    return [open_starts(given, domain)] * num_envs
 
 
 def _one_for_each(name: str, given: Any, num_envs: int) -> list[Any]:

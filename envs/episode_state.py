@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from cosmos_robot.interface.call import spread_seeds
 from cosmos_robot.types import FloatArray, Frames
 
 
@@ -45,8 +46,12 @@ class EpisodeState:
     ended: bool = False
 
     def reseeded(self, seed: int) -> Self:
-        """The same state with other noise from here on."""
-        return replace(self, seed=seed)
+        """The same state with other noise from here on.
+
+        Raises:
+            InvalidInputError: if the seed is no integer from 0 to 2**63 - 1.
+        """
+        return replace(self, seed=spread_seeds(seed, 1)[0])
 
 
 @dataclass(frozen=True, eq=False)

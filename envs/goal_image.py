@@ -1,6 +1,5 @@
 """A reward for any robot: how near the last frame comes to a picture of the goal."""
 
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -31,16 +30,17 @@ class GoalImage:
             raise InvalidInputError(f"success_within is a difference from 0 to 1; got {success_within}.")
         self._goal = read_image(goal) if isinstance(goal, str | Path) else require_frame(goal)
         self._success_within = success_within
-        self._scaled = lru_cache(maxsize=4)(self._scale)
+        self._scaled = {self._goal.shape[:2]: self._goal}
 
     def __call__(self, frames: Frames) -> Judgement:
         """Judge frames uint8 `[n + 1, H, W, 3]` by the last."""
-        goal = self._scaled(*frames.shape[1:3])
+        goal = self._goal_at(*frames.shape[1:3])
         distance = float(np.abs(frames[-1].astype(np.int16) - goal).mean() / 255.0)
         success = None if self._success_within is None else distance <= self._success_within
         return Judgement(-distance, success, {"goal_distance": distance})
 
-    def _scale(self, height: int, width: int) -> Frames:
-        if self._goal.shape[:2] == (height, width):
-            return self._goal
-        return np.asarray(Image.fromarray(self._goal).resize((width, height), Image.Resampling.LANCZOS))
+    def _goal_at(self, height: int, width: int) -> Frames:
+        if (height, width) not in self._scaled:
+            picture = Image.fromarray(self._goal).resize((width, height), Image.Resampling.LANCZOS)
+            self._scaled[height, width] = np.asarray(picture)
+        return self._scaled[height, width]

@@ -17,6 +17,7 @@ from cosmos_robot.envs.chat_endpoint import ChatEndpoint
 from cosmos_robot.envs.protocols import ImaginedStep, Judgement
 from cosmos_robot.envs.reasoner_ask import ReasonerAsk
 from cosmos_robot.errors import InvalidInputError, ServiceError
+from cosmos_robot.interface.thinking import CLOSE, OPEN, ThinkSplitter
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.types import Frames
 
@@ -28,7 +29,7 @@ QUESTION = (
 
 
 class Ask(Protocol):
-    """What answers a question about pictures."""
+    """What answers a question about pictures. One that also has `close()` is closed with its judge."""
 
     def __call__(self, frames: Frames, question: str, /) -> str:
         """Answer a question about frames uint8 `[N, H, W, 3]`."""
@@ -90,6 +91,12 @@ class LanguageJudge:
         with ThreadPoolExecutor(max_workers=min(self._parallel, max(1, len(steps)))) as pool:
             return list(pool.map(self._judge_one, steps))
 
+    def close(self) -> None:
+        """Close what answers, where it has something to close."""
+        close = getattr(self._ask, "close", None)
+        if close is not None:
+            close()
+
     def _judge_one(self, step: ImaginedStep) -> Judgement:
         last = len(step.frames) - 1
         chosen = np.unique(np.linspace(min(1, last), last, max(1, self._num_frames - 1)).round().astype(int))
@@ -103,8 +110,8 @@ class LanguageJudge:
 
 
 def _read(answer: str) -> Mapping[str, Any]:
-    """Read the verdict out of an answer that may have words or a code fence around it."""
-    for found in re.findall(r"\{[^{}]*\}", answer):
+    """Read the last verdict out of an answer that may have thoughts, words or a code fence around it."""
+    for found in reversed(re.findall(r"\{[^{}]*\}", _without_thoughts(answer))):
         try:
             verdict = json.loads(found)
         except json.JSONDecodeError:
@@ -116,3 +123,10 @@ def _read(answer: str) -> Mapping[str, Any]:
         "the judge's answer has no JSON with success (true or false) and progress (0 to 1); it said: "
         f"{answer.strip()[:200]!r}."
     )
+
+
+def _without_thoughts(answer: str) -> str:
+    template_opened = CLOSE in answer.partition(OPEN)[0]
+    splitter = ThinkSplitter(thinking=template_opened)
+    pieces = [*splitter.feed(answer), *splitter.flush()]
+    return "".join(piece.text for piece in pieces if not piece.thinking)

@@ -19,6 +19,13 @@ from cosmos_robot.types import FloatArray, require_chunk_size, require_sampling
 
 StepMode = Literal["chunk", "action"]
 
+EMBEDDED_STEPS = 4
+"""Of the embedded model in an environment, where each chunk begins with the last frame of the one before.
+
+Its own default for forward dynamics is one: the mean of what may come, nearest to the truth frame by frame, but what is
+pushed melts in it from chunk to chunk. With four, policies rank as they do in gym-pusht; see `agreement_pusht.toml`.
+"""
+
 
 class EnvOptions(TypedDict, total=False):
     """Keywords of the environments. Those given as plain data make a specification that survives JSON.
@@ -45,7 +52,8 @@ class EnvOptions(TypedDict, total=False):
         canvas: height and width of the pixels, for a service whose canvas is not the domain's.
         fps: frames a second; None takes the domain's.
         view_point: where the camera stands; None takes the domain's.
-        num_steps: denoising steps; None takes the checkpoint's or the domain's, as in the following.
+        num_steps: denoising steps; None takes the checkpoint's or the domain's, as in the following, and for
+            `world_model=None` `EMBEDDED_STEPS`.
         guidance: classifier-free guidance scale.
         shift: flow shift.
         retries: further attempts where the connection to the world model fails.
@@ -161,7 +169,7 @@ class EnvSettings:
             action_chunk_size=require_chunk_size(options.get("action_chunk_size") or domain.action_chunk_size),
             low=low,
             high=high,
-            sampling=Sampling(**{name: given.get(name) for name in Sampling.__dataclass_fields__}),
+            sampling=_sampling(given),
             canvas=None if canvas is None else (int(canvas[0]), int(canvas[1])),
             **{name: given[name] for name in simple if name in given},
         )
@@ -212,6 +220,13 @@ def _named(what: str, given: str | Mapping[str, Any], table: Mapping[str, Any]) 
         known = ", ".join(sorted(table)) or "none yet"
         raise InvalidInputError(f"there is no {what} named {name!r}; known are: {known}.")
     return table[name](**keys)
+
+
+def _sampling(given: Mapping[str, Any]) -> Sampling:
+    own = {name: given.get(name) for name in Sampling.__dataclass_fields__}
+    if given.get("world_model") is None and own["num_steps"] is None:
+        own["num_steps"] = EMBEDDED_STEPS
+    return Sampling(**own)
 
 
 def _bounds(domain: Domain, given: tuple[Sequence[float], Sequence[float]] | None) -> tuple[FloatArray, FloatArray]:

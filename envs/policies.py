@@ -71,7 +71,11 @@ class WorldModelPolicy:
         self._asked = 0
 
     def act(self, observation: PolicyObservation) -> FloatArray:
-        """Choose a chunk of actions `[n, D]` from `pixels`, and from `state` where the domain's form has one."""
+        """Choose a chunk of actions `[n, D]` from `pixels`, and from `state` where the domain's form has one.
+
+        Raises:
+            InvalidInputError: if the domain's form has a state and the observation has none.
+        """
         robot = get_domain(self.domain)
         given: ActionOptions = {
             **self.options,
@@ -82,7 +86,7 @@ class WorldModelPolicy:
             observation["pixels"],
             domain=robot,
             action_chunk_size=self.action_chunk_size,
-            state=observation["state"] if robot.state_row else None,
+            state=observation.get("state") if robot.state_row else None,
             return_frames=False,
             **given,
         )

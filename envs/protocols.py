@@ -73,7 +73,10 @@ class FrameReward(Protocol):
 
 @runtime_checkable
 class Judge(Protocol):
-    """The full form of a reward: an object that sees whole steps, one of each environment, in one call."""
+    """The full form of a reward: an object that sees whole steps, one of each environment, in one call.
+
+    One that also has `close()`, and was made by an environment from its name, is closed with the environment.
+    """
 
     def judge(self, steps: Sequence[ImaginedStep]) -> Sequence[Judgement]:
         """Judge steps, in their order."""

@@ -47,3 +47,7 @@ class ReasonerAsk:
         """
         answer: Reasoning = self._lease.get().reason(question, image=list(frames), json=VERDICT, **self._sampling)
         return answer.text
+
+    def close(self) -> None:
+        """Free a named world model, unless others hold it; the next question loads it again."""
+        self._lease.release()

@@ -4,15 +4,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from cosmos_robot.datasets.episode import Episodes
+from cosmos_robot.datasets.camera_canvas import canvas_frames, find_cameras
+from cosmos_robot.datasets.episode import Episode, Episodes, first_task
 from cosmos_robot.datasets.images import IMAGE_SUFFIXES, read_image
-from cosmos_robot.datasets.open_episodes import open_episodes
+from cosmos_robot.datasets.open_episodes import READERS, open_episodes
+from cosmos_robot.domains.domain import Domain
 from cosmos_robot.errors import InvalidInputError, MissingDependencyError
 from cosmos_robot.types import Frames, require_frame
 
@@ -103,15 +106,17 @@ class ImageStarts(Starts):
 
 @dataclass(frozen=True, eq=False)
 class EpisodeStarts(Starts):
-    """Starts from recorded episodes: a time step of one camera, the first unless another is asked for.
+    """Starts from recorded episodes: a time step as the domain's windows show it, or of one camera.
 
     Attributes:
         episodes: the dataset.
-        camera: which camera; None is the first.
+        camera: which camera, as it is; None is the domain's canvas.
+        domain: whose canvas; the first camera is shown where it is None, or says nothing of cameras.
     """
 
     episodes: Episodes
     camera: str | None = None
+    domain: Domain | None = None
 
     @property
     def numbers(self) -> range:
@@ -119,15 +124,30 @@ class EpisodeStarts(Starts):
         return range(len(self.episodes))
 
     def load(self, number: int, step: int = 0) -> Start:
-        """Decode one frame of an episode."""
+        """Decode one time step of an episode.
+
+        Raises:
+            InvalidInputError: if there is no such start or step, or the episode lacks cameras; they are named.
+        """
         self._require(number)
         episode = self.episodes[number]
         self._require(number, step, len(episode))
-        return Start(number, episode.frames(self.camera, step, step + 1)[0], episode.task)
+        return Start(number, self._frames(episode, step)[0], first_task(episode))
 
     def close(self) -> None:
         """Close the dataset's files; it opens them again when it is asked."""
         self.episodes.close()
+
+    def _frames(self, episode: Episode, step: int) -> Frames:
+        if self.camera is not None or self.domain is None or not self.domain.recorded.cameras:
+            return episode.frames(self.camera, step, step + 1)
+        try:
+            cameras = find_cameras(episode, self.domain)
+        except InvalidInputError as error:
+            raise InvalidInputError(
+                f'{error} Starts of one camera alone are {{"episodes": source, "camera": name}}.'
+            ) from error
+        return canvas_frames(episode, cameras, np.array([step]))
 
 
 class SimulatorStarts(Starts):
@@ -137,11 +157,14 @@ class SimulatorStarts(Starts):
         env: id for `gymnasium.make`; `module:id` imports the module first.
         kwargs: of `gymnasium.make`.
         seeds: least seed, and one past the greatest.
+
+    Raises:
+        InvalidInputError: if the seeds are not two such integers.
     """
 
     def __init__(self, env: str, kwargs: Mapping[str, Any] | None = None, seeds: Sequence[int] = (0, 2**31)) -> None:
         self._id, self._kwargs = env, dict(kwargs or {})
-        self._numbers = range(*seeds)
+        self._numbers = _seed_range(seeds)
         self._made: gymnasium.Env[Any, Any] | None = None
 
     @property
@@ -194,10 +217,11 @@ class _Opened(Starts):
     source: str
     camera: str | None
     fps: float | None
+    domain: Domain | None
 
     @cached_property
     def _inner(self) -> EpisodeStarts:
-        return EpisodeStarts(open_episodes(self.source, fps=self.fps), self.camera)
+        return EpisodeStarts(open_episodes(self.source, fps=self.fps), self.camera, self.domain)
 
     @property
     def numbers(self) -> range:
@@ -211,19 +235,20 @@ class _Opened(Starts):
             self._inner.close()
 
 
-def open_starts(given: StartsLike) -> Starts:
+def open_starts(given: StartsLike, domain: Domain | None = None) -> Starts:
     """Open starts.
 
     Args:
         given: one of these, of which the first four survive a round trip through JSON.
 
-            - the path of an image or of a folder of images, in the order of their names;
             - anything that `open_episodes` opens: a path, or the id of a LeRobot dataset on the Hub;
+            - the path of an image or of a folder of images, in the order of their names;
             - `{"episodes": source, "camera": name, "fps": number}`, the last two optional;
             - `{"env": id, "kwargs": {...}, "seeds": [least, past the greatest]}`: a real environment's reset, the
               last two optional;
             - a frame uint8 `[H, W, 3]` or frames `[N, H, W, 3]`;
             - an `Episodes`, or a `Starts` of your own.
+        domain: whose canvas recorded episodes are shown on where no camera is named; see `EpisodeStarts`.
 
     Raises:
         InvalidInputError: if it is none of these, or there is nothing in it.
@@ -231,37 +256,51 @@ def open_starts(given: StartsLike) -> Starts:
     if isinstance(given, Starts):
         return given
     if isinstance(given, Episodes):
-        return EpisodeStarts(given)
+        return EpisodeStarts(given, domain=domain)
     if isinstance(given, np.ndarray):
         frames = given if given.ndim == 4 else given[None]
         if len(frames) == 0:
             raise InvalidInputError("the array of starts is empty.")
         return FrameStarts(np.stack([require_frame(frame) for frame in frames]))
     if isinstance(given, Mapping):
-        return _from_mapping(given)
+        return _from_mapping(given, domain)
     if isinstance(given, str | Path):
-        return _from_path(given)
+        return _from_path(given, domain)
     raise InvalidInputError(f"starts must be a path, a mapping, frames or episodes; got {type(given).__name__}.")
 
 
-def _from_mapping(given: Mapping[str, Any]) -> Starts:
+def _from_mapping(given: Mapping[str, Any], domain: Domain | None) -> Starts:
     keys = set(given)
     if "env" in keys and keys <= {"env", "kwargs", "seeds"}:
         return SimulatorStarts(**given)
     if "episodes" in keys and keys <= {"episodes", "camera", "fps"}:
-        return _Opened(given["episodes"], given.get("camera"), given.get("fps"))
+        return _Opened(given["episodes"], given.get("camera"), given.get("fps"), domain)
     raise InvalidInputError(
         f"starts as a mapping have the keys env, kwargs and seeds, or episodes, camera and fps; got "
         f"{', '.join(sorted(keys)) or 'none'}."
     )
 
 
-def _from_path(given: str | Path) -> Starts:
+def _from_path(given: str | Path, domain: Domain | None) -> Starts:
     path = Path(given).expanduser()
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageStarts((path,))
     if path.is_dir():
         images = tuple(sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES))
-        if images:
+        if images and not _is_dataset(path):
             return ImageStarts(images)
-    return _Opened(str(given), None, None)
+    return _Opened(str(given), None, None, domain)
+
+
+def _is_dataset(folder: Path) -> bool:
+    """Whether a reader knows the folder: a picture beside its data, such as a preview, is no start."""
+    readers = (import_module(f"cosmos_robot.datasets.{module}") for _, module in READERS)
+    return any(reader.recognises(folder) for reader in readers)
+
+
+def _seed_range(seeds: Sequence[int]) -> range:
+    if len(seeds) != 2 or not all(isinstance(seed, int | np.integer) for seed in seeds) or not 0 <= seeds[0] < seeds[1]:
+        raise InvalidInputError(
+            f"a simulator's seeds are two integers, the least seed from 0 and one past the greatest; got {seeds!r}."
+        )
+    return range(int(seeds[0]), int(seeds[1]))

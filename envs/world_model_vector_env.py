@@ -18,6 +18,7 @@ from cosmos_robot.envs.options import EnvOptions
 from cosmos_robot.envs.sub_env import SubEnv
 from cosmos_robot.envs.world_model_env import env_metadata, require_render_mode
 from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.interface.call import spread_seeds
 from cosmos_robot.types import Frames
 
 type StepResult = tuple[EnvObservation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
@@ -125,7 +126,7 @@ class WorldModelVectorEnv(VectorEnv[EnvObservation, NDArray[np.float32], NDArray
             raise InvalidInputError(f"give one seed, or {self.num_envs} seeds; got {len(seeds)}.")
         given = dict(options or {})
         mask = self._reset_mask(given.pop("reset_mask", None))
-        begun = {int(i): self._begin(int(i), seeds[i], self._options_of(int(i), given)) for i in np.flatnonzero(mask)}
+        begun = self._begin({int(i): (seeds[i], self._options_of(int(i), given)) for i in np.flatnonzero(mask)})
         infos: dict[str, Any] = {}
         for index, state in begun.items():
             self._states[index] = state
@@ -154,7 +155,7 @@ class WorldModelVectorEnv(VectorEnv[EnvObservation, NDArray[np.float32], NDArray
         statistics = self._statistics(outcomes)
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
             resting = [i for i, outcome in outcomes.items() if outcome.state.ended]
-        begun = {i: self._begin(i, None, None) for i in resting}
+        begun = self._begin(dict.fromkeys(resting, (None, None)))
         return self._commit(outcomes, begun, statistics)
 
     def render(self) -> tuple[Frames, ...] | None:
@@ -179,14 +180,20 @@ class WorldModelVectorEnv(VectorEnv[EnvObservation, NDArray[np.float32], NDArray
 
         Returns:
             The observations, and the `info` of a reset.
+
+        Raises:
+            InvalidInputError: if there is not one snapshot, or one seed, for each environment or for all, or a seed is
+                no integer from 0 to 2**63 - 1. All episodes stay as they were.
         """
         each = [snapshots] * self.num_envs if isinstance(snapshots, Snapshot) else list(snapshots)
         if len(each) != self.num_envs:
             raise InvalidInputError(f"give one snapshot, or {self.num_envs}; got {len(each)}.")
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed
+        states = [snapshot.state for snapshot in each]
+        if seed is not None:
+            seeds = spread_seeds(seed, self.num_envs)
+            states = [state.reseeded(own) for state, own in zip(states, seeds, strict=True)]
         infos: dict[str, Any] = {}
-        for index, snapshot in enumerate(each):
-            state = snapshot.state if seeds is None else snapshot.state.reseeded(seeds[index])
+        for index, (snapshot, state) in enumerate(zip(each, states, strict=True)):
             self._states[index] = state
             self._generator(index).bit_generator.state = snapshot.generator
             self._begun_at[index] = time.perf_counter()
@@ -255,10 +262,24 @@ class WorldModelVectorEnv(VectorEnv[EnvObservation, NDArray[np.float32], NDArray
         }
         return {"episode": figures, "_episode": ended}
 
-    def _begin(self, index: int, seed: int | None, options: Mapping[str, Any] | None) -> EpisodeState:
+    def _begin(self, wanted: Mapping[int, tuple[int | None, Mapping[str, Any] | None]]) -> dict[int, EpisodeState]:
+        """Begin episodes with these seeds and options; where one cannot begin, no generator has moved."""
+        before = [(generator, generator.bit_generator.state) for generator in self.np_random]
+        seeds = list(self._seeds)
+        try:
+            begun = {index: self._begin_one(index, *given) for index, given in wanted.items()}
+        except BaseException:
+            self._seeds = seeds
+            for index, (generator, state) in enumerate(before):
+                generator.bit_generator.state = state
+                self._generators[index] = generator
+            raise
+        self._begun_at[list(begun)] = time.perf_counter()
+        return begun
+
+    def _begin_one(self, index: int, seed: int | None, options: Mapping[str, Any] | None) -> EpisodeState:
         if seed is not None:
             self._generators[index], self._seeds[index] = seeding.np_random(int(seed))
-        self._begun_at[index] = time.perf_counter()
         return self._core.begin(self._generator(index), seed=seed, options=options, index=index)
 
     def _generator(self, index: int) -> np.random.Generator:

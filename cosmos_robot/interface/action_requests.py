@@ -34,10 +34,10 @@ def forward_dynamics_requests(
     observations, batched = read_observations(observation)
     given = call.actions(actions, len(observations), batched=batched)
     items = [
-        call.request(i, "forward_dynamics", frames=seen.frame[None], action_chunk_size=len(acts), actions=acts)
-        for i, (seen, acts) in enumerate(zip(observations, given, strict=True))
+        {"frames": seen.frame[None], "action_chunk_size": len(acts), "actions": acts}
+        for seen, acts in zip(observations, given, strict=True)
     ]
-    return AskedActions(items, batched, call.progress)
+    return AskedActions(call.requests("forward_dynamics", items), batched, call.progress)
 
 
 def inverse_dynamics_requests(
@@ -47,13 +47,10 @@ def inverse_dynamics_requests(
     call = ActionCall.of(domain, options)
     clips, batched = read_clips(frames)
     chunk = require_chunk_size(action_chunk_size or call.domain.action_chunk_size)
-    items = []
-    for i, clip in enumerate(clips):
-        notes = cut_note(len(clip), chunk)
-        items.append(
-            call.request(i, "inverse_dynamics", frames=clip[: chunk + 1], action_chunk_size=chunk, notes=notes)
-        )
-    return AskedActions(items, batched, call.progress)
+    items = [
+        {"frames": clip[: chunk + 1], "action_chunk_size": chunk, "notes": cut_note(len(clip), chunk)} for clip in clips
+    ]
+    return AskedActions(call.requests("inverse_dynamics", items), batched, call.progress)
 
 
 def policy_requests(
@@ -71,10 +68,10 @@ def policy_requests(
     chunk = require_chunk_size(action_chunk_size or call.domain.action_chunk_size)
     wanted = call.domain.decodes_frames if return_frames is None else return_frames
     items = [
-        call.request(i, "policy", frames=seen.frame[None], action_chunk_size=chunk, state=given, return_frames=wanted)
-        for i, (seen, given) in enumerate(zip(observations, call.states(state, observations), strict=True))
+        {"frames": seen.frame[None], "action_chunk_size": chunk, "state": given, "return_frames": wanted}
+        for seen, given in zip(observations, call.states(state, observations), strict=True)
     ]
-    return AskedActions(items, batched, call.progress)
+    return AskedActions(call.requests("policy", items), batched, call.progress)
 
 
 def rollout_requests(
@@ -90,7 +87,7 @@ def rollout_requests(
     given = call.actions(actions, len(observations), batched=batched)
     chunk = require_chunk_size(action_chunk_size or call.domain.action_chunk_size)
     items = [
-        call.request(i, "forward_dynamics", frames=seen.frame[None], action_chunk_size=chunk, actions=acts)
-        for i, (seen, acts) in enumerate(zip(observations, given, strict=True))
+        {"frames": seen.frame[None], "action_chunk_size": chunk, "actions": acts}
+        for seen, acts in zip(observations, given, strict=True)
     ]
-    return AskedActions(items, batched, call.progress)
+    return AskedActions(call.requests("forward_dynamics", items), batched, call.progress)

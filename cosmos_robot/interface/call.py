@@ -1,5 +1,6 @@
 """One public call: its keywords, checked and spread over the items of its batch."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,22 +77,33 @@ class ActionCall:
             self.domain.check_width(state[None], self.action_space)
         return states
 
-    def request(self, index: int, mode: ActionMode, **fields: Any) -> ActionRequest:
-        """Make item `index` of the call's batch."""
+    def requests(self, mode: ActionMode, items: Sequence[dict[str, Any]]) -> list[ActionRequest]:
+        """Make the requests of the call's batch from the fields that each item has to itself.
+
+        Raises:
+            InvalidInputError: if prompts or seeds are neither one nor one for each item.
+        """
+        options, count = self.options, len(items)
+        prompts = spread_texts(options.get("prompt", ""), count, "prompt")
+        negatives = spread_texts(options.get("negative_prompt", ""), count, "negative_prompt")
+        seeds = spread_seeds(options.get("seed", 0), count)
+        return [
+            self._request(mode, prompt=prompt, negative_prompt=negative, seed=seed, **fields)
+            for fields, prompt, negative, seed in zip(items, prompts, negatives, seeds, strict=True)
+        ]
+
+    def _request(self, mode: ActionMode, **fields: Any) -> ActionRequest:
         options = self.options
         return ActionRequest(
             mode=mode,
             domain=self.domain,
             action_space=self.action_space,
-            prompt=pick(options.get("prompt", ""), index, "prompt"),
-            negative_prompt=pick(options.get("negative_prompt", ""), index, "negative_prompt"),
             image_size=options.get("image_size"),
             fps=options.get("fps"),
             view_point=options.get("view_point"),
             num_steps=options.get("num_steps"),
             guidance=options.get("guidance"),
             shift=options.get("shift"),
-            seed=pick_seed(options.get("seed", 0), index),
             **fields,
         )
 
@@ -111,30 +123,46 @@ class ActionCall:
         return marked
 
 
-def pick(value: str | Sequence[str], index: int, name: str) -> str:
-    """Give item `index` its value: the one that all share, or its own.
+def one_for_each(given: object) -> bool:
+    """Whether a keyword is a list with a value for each item, and not one that all share."""
+    return isinstance(given, Sequence | np.ndarray) and not isinstance(given, str)
+
+
+def spread_texts(given: Any, count: int, name: str) -> list[str]:
+    """Give each of `count` items its text: the one that all share, or its own.
 
     Raises:
-        InvalidInputError: if there are fewer values than items.
+        InvalidInputError: if there is not one for each item, or one is no text.
     """
-    if isinstance(value, str):
-        return value
-    if index >= len(value):
-        raise InvalidInputError(f"{name} has {len(value)} value(s) for a batch of more; give one, or one for each.")
-    return value[index]
+    texts = list(given) if one_for_each(given) else [given] * count
+    for text in texts:
+        if not isinstance(text, str):
+            raise InvalidInputError(f"{name} must be a text, or a list with one for each item; got {text!r}.")
+    _require_count(len(texts), count, name)
+    return texts
 
 
-def pick_seed(value: int | Sequence[int], index: int) -> int:
-    """Give item `index` its seed: the shared one plus `index`, or its own.
+def spread_seeds(given: Any, count: int) -> list[int]:
+    """Give each of `count` items its seed: the shared one plus its index, or its own.
 
     Raises:
-        InvalidInputError: if there are fewer seeds than items, or one is out of range.
+        InvalidInputError: if there is not one for each item, or one is no integer from 0 to 2**63 - 1.
     """
-    seed = value + index if isinstance(value, int | np.integer) else None
-    if seed is None and index < len(value):  # type: ignore[arg-type]
-        seed = value[index]  # type: ignore[index]
-    if seed is None:
-        raise InvalidInputError("seed has fewer values than the batch has items; give one, or one for each.")
-    if not 0 <= seed < 2**63:
-        raise InvalidInputError(f"a seed must be an integer from 0 to 2**63 - 1; got {seed}.")
-    return int(seed)
+    seeds = [_integer(seed) for seed in given] if one_for_each(given) else [_integer(given) + i for i in range(count)]
+    _require_count(len(seeds), count, "seed")
+    for seed in seeds:
+        if not 0 <= seed < 2**63:
+            raise InvalidInputError(f"a seed must be an integer from 0 to 2**63 - 1; got {seed}.")
+    return seeds
+
+
+def _integer(seed: Any) -> int:
+    try:
+        return operator.index(seed)
+    except TypeError as error:
+        raise InvalidInputError(f"a seed must be an integer from 0 to 2**63 - 1; got {seed!r}.") from error
+
+
+def _require_count(given: int, count: int, name: str) -> None:
+    if given != count:
+        raise InvalidInputError(f"{name} has {given} value(s) for {count} item(s); give one, or one for each.")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cosmos_robot.errors import InvalidInputError
-from cosmos_robot.interface.call import pick, pick_seed
+from cosmos_robot.interface.call import one_for_each, spread_seeds, spread_texts
 from cosmos_robot.interface.media_request import MediaMode, MediaOptions, MediaRequest
 from cosmos_robot.types import Frames, require_frame
 
@@ -48,35 +48,38 @@ def media_requests(
 
     Raises:
         TypeError: if a keyword is unknown.
-        InvalidInputError: if prompts and clips are not equally many.
+        InvalidInputError: if prompts, seeds and clips are not equally many.
     """
     unknown = set(options) - set(MediaOptions.__annotations__)
     if unknown:
         raise TypeError(f"unknown keyword(s): {', '.join(sorted(unknown))}.")
     count = _count(prompt, clips, batched=batched)
     shared = {key: value for key, value in options.items() if key not in (*_SPREAD, "progress")}
+    prompts = spread_texts(prompt, count, "prompt")
     negative = options.get("negative_prompt")
+    negatives = [None] * count if negative is None else spread_texts(negative, count, "negative_prompt")
+    seeds = spread_seeds(options.get("seed", 0), count)
     requests = [
         MediaRequest(
             mode=mode,
-            prompt=pick(prompt, index, "prompt"),
+            prompt=prompts[index],
             frames=None if clips is None else clips[index % len(clips)],
-            negative_prompt=None if negative is None else pick(negative, index, "negative_prompt"),
-            seed=pick_seed(options.get("seed", 0), index),
+            negative_prompt=negatives[index],
+            seed=seeds[index],
             **shared,  # type: ignore[arg-type]
             **fields,
         )
         for index in range(count)
     ]
-    return requests, batched or not isinstance(prompt, str)
+    return requests, batched or one_for_each(prompt)
 
 
 def _count(prompt: str | Sequence[str], clips: list[Frames] | None, *, batched: bool) -> int:
-    prompts = 1 if isinstance(prompt, str) else len(prompt)
+    prompts = len(prompt) if one_for_each(prompt) else 1
     if prompts == 0 or clips == []:
         raise InvalidInputError("the batch is empty.")
     if clips is None or not batched:
         return prompts
-    if not isinstance(prompt, str) and prompts != len(clips):
+    if one_for_each(prompt) and prompts != len(clips):
         raise InvalidInputError(f"{len(clips)} pictures or videos take one prompt or {len(clips)}; got {prompts}.")
     return len(clips)

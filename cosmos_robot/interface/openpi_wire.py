@@ -31,13 +31,13 @@ def unpack(data: bytes) -> Any:
     """Read what `pack`, or openpi's own code, wrote. The arrays cannot be written to.
 
     Raises:
-        InvalidInputError: if it is no msgpack, or an array in it is not whole.
+        InvalidInputError: if it is no msgpack, or an array in it has fewer or more bytes than its shape.
         MissingDependencyError: if msgpack is not installed.
     """
     msgpack = require_msgpack()
     try:
         return msgpack.unpackb(data, object_hook=_read_array)
-    except (ValueError, TypeError, KeyError) as error:  # what msgpack and numpy raise for what they cannot read
+    except (ValueError, TypeError, KeyError, OverflowError) as error:  # what msgpack and numpy raise for other bytes
         raise InvalidInputError(f"the message is no msgpack of openpi's form: {error}.") from error
 
 
@@ -73,7 +73,7 @@ def _read_array(found: dict[Any, Any]) -> Any:
         shape = tuple(given["shape"])
         if any(side < 0 for side in shape):  # numpy takes these
             raise ValueError(f"an array of shape {shape}")
-        return np.ndarray(buffer=given["data"], dtype=_dtype(given["dtype"]), shape=shape)
+        return np.frombuffer(given["data"], _dtype(given["dtype"])).reshape(shape)
     if "__npgeneric__" in given:
         return _dtype(given["dtype"]).type(given["data"])
     return found

@@ -57,6 +57,32 @@ def test_rotations(here, there):
     np.testing.assert_allclose(got, rows(POSES, there, GRIPPER), atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("matrix", "match"),
+    [(np.diag([1.0, 1.0, -1.0]), "a reflection"), (np.diag([1.0, 1.0, 1.1]), "must be orthonormal")],
+)
+def test_a_matrix_that_is_no_rotation_is_said(matrix, match):
+    with pytest.raises(InvalidInputError, match=match):
+        RotationForm.MATRIX.read(np.stack([np.eye(3), matrix]).reshape(2, 9))
+
+
+@pytest.mark.parametrize(
+    ("start", "match"),
+    [
+        ([0, 0, 0, 0, 0, 0, 1], r"\[4, 4\]; got shape \(7,\)"),
+        (POSES, r"got shape \(6, 4, 4\)"),
+        (POSES[0].T, "last row must be 0, 0, 0, 1"),
+        (np.zeros((4, 4)), "last row must be 0, 0, 0, 1"),
+        (np.diag([2.0, 2.0, 2.0, 1.0]), "the start: .*orthonormal"),
+        (np.diag([1.0, 1.0, -1.0, 1.0]), "the start: .*reflection"),
+        (POSES[0] * np.nan, "finite"),
+    ],
+)
+def test_a_start_that_is_no_pose_is_said(start, match):
+    with pytest.raises(InvalidInputError, match=match):
+        convert(rows(deltas("framewise"), "matrix"), "framewise:matrix", "absolute:matrix", start=start)
+
+
 @pytest.mark.parametrize("kind", ["framewise", "anchored"])
 def test_poses_to_steps_and_back(kind):
     there = convert(rows(POSES, "quaternion_wxyz", GRIPPER), "absolute:quaternion_wxyz", f"{kind}:rot6d_rows", keep=1)

@@ -92,6 +92,10 @@ def test_a_channel_that_never_moved_still_inverts():
         (lambda: n.MeanStd((), ()), "one figure for each channel"),
         (lambda: n.MinMax((0.0,), (math.nan,)), "maximum .* is not finite"),
         (lambda: n.PiecewiseAsinhRot(Q01, Q99, beta=0.0), "beta .* must be positive"),
+        (lambda: n.Quantile((0.0, 1.0), (1.0, -1.0)), "q01 .* is greater than q99 at channel 1"),
+        (lambda: n.MinMax((512.0,), (0.0,)), "minimum .* is greater than maximum at channel 0"),
+        (lambda: n.QuantileRotScaleFloor(Q01, Q99, GREATEST, LEAST), "minimum .* is greater than maximum"),
+        (lambda: n.MeanStd((0.0, 0.0), (1.0, -1.0)), "std .* must not be negative; got -1.0"),
     ],
 )
 def test_unusable_statistics_are_said(build, sentence):

@@ -155,6 +155,7 @@ def test_a_taken_name_is_said(my_robot, tmp_path):
         ("third_person_view", "side_view", "view_point: unknown view point 'side_view'"),
         ("tier = 256", "tier = 300", "tier: no such resolution tier; they are 256, 480"),
         ("mean = [0,", "mean = [", "normaliser must have one figure for each channel"),
+        ("std = [0.02,", "std = [-0.02,", r"std of a meanstd normaliser must not be negative; got -0.02\.$"),
         (
             "mean = [",
             "median = [",
@@ -174,6 +175,15 @@ def test_a_faulty_file_is_said_with_its_place(my_robot, old, new, sentence):
     assert old in MY_ROBOT
     my_robot.write_text(MY_ROBOT.replace(old, new, 1))
     with pytest.raises(InvalidInputError, match=f"my_robot.toml.*{sentence}"):
+        get_domain(my_robot)
+
+
+@pytest.mark.parametrize("figures", ["3", "null", "[0.1, null]", '["0.1"]', "[true]"])
+def test_statistics_that_are_no_lists_of_numbers_are_said(my_robot, figures):
+    own = MY_ROBOT[: MY_ROBOT.index("[normaliser]")] + '[normaliser]\nmethod = "meanstd"\nfile = "figures.json"\n'
+    my_robot.write_text(own)
+    my_robot.with_name("figures.json").write_text(f'{{"mean": {figures}, "std": {[1.0] * 10}}}')
+    with pytest.raises(InvalidInputError, match=r"my_robot.toml: .*mean in .*figures.json must be a list of numbers"):
         get_domain(my_robot)
 
 

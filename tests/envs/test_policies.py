@@ -132,6 +132,11 @@ def test_the_world_models_own_policy(small, starts):
     np.testing.assert_array_equal(again.actions[0], played.actions[0])
 
 
+def test_a_policy_that_starts_from_a_state_says_so_where_there_is_none(counting, starts):
+    with pytest.raises(InvalidInputError, match="starts from the robot's state"):
+        WorldModelPolicy(counting, "droid_lerobot_joint", "lift it").act({"pixels": starts[0]})
+
+
 @pytest.mark.slow
 def test_a_lerobot_policy(counting, starts):
     pytest.importorskip("lerobot")

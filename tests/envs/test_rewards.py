@@ -1,6 +1,7 @@
 """Rewards from frames, against the simulator's own figures and a real HTTP server."""
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from cosmos_robot.envs.pusht_block import GOAL_POSE, coverage_of, find_block
 from cosmos_robot.envs.pusht_rewards import PushTCoverage, PushTDistance
 from cosmos_robot.envs.rewards import REWARDS
 from cosmos_robot.envs.world_model_env import WorldModelEnv
+from cosmos_robot.envs.world_model_lease import shared_world_models
 from cosmos_robot.errors import InvalidInputError, MediaError, ServiceError
 
 SERVER = Path(__file__).parents[1] / "support" / "chat_server.py"
@@ -115,6 +117,8 @@ def test_goal_image(tmp_path):
     assert inverted.success is False
     assert GoalImage(goal)(goal[None]).success is None
     assert reward(goal.repeat(2, axis=0).repeat(2, axis=1)[None]).reward > -0.2  # scaled to the frames
+    again = pickle.loads(pickle.dumps(reward))  # as a vector environment's processes get it
+    assert (again(goal[None]), again(255 - goal[None])) == (same, inverted)
     with pytest.raises(MediaError):
         GoalImage(np.zeros((4, 4)))
 
@@ -163,6 +167,26 @@ def test_a_function_judges():
         LanguageJudge(ask, question="done?")
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '<think>At first {"success": true, "progress": 0.9}? No.</think>{"success": false, "progress": 0.2}',
+        'At first {"success": true, "progress": 0.9}? No.\n</think>\n{"success": false, "progress": 0.2}',
+        '{"success": true, "progress": 0.9} is wrong. {"success": false, "progress": 0.2} and {"note": 1}',
+    ],
+)
+def test_the_last_verdict_behind_all_thoughts_holds(answer):
+    judged = LanguageJudge(lambda *_: answer).judge([step(np.zeros((5, 32, 32, 3), np.uint8))])
+    assert [(each.reward, each.success) for each in judged] == [(0.2, False)]
+
+
+@pytest.mark.parametrize("end", ["</think>I cannot tell.", ""])
+def test_a_thought_is_no_verdict(end):
+    judge = LanguageJudge(lambda *_: '<think>{"success": true, "progress": 0.9}?' + end)
+    with pytest.raises(ServiceError, match="no JSON with success"):
+        judge.judge([step(np.zeros((5, 32, 32, 3), np.uint8))])
+
+
 def test_a_service_judges(url, monkeypatch):
     frames = np.zeros((5, 32, 32, 3), np.uint8)
     bright = np.full((5, 32, 32, 3), 255, np.uint8)
@@ -183,6 +207,28 @@ def test_the_local_reasoner_judges(reasoner_folder):
     )
     judged = judge.judge([step(frames), step(frames + 200)])
     assert all(isinstance(each.success, bool) and 0.0 <= each.reward <= 1.0 for each in judged)
+    assert list(shared_world_models().values()) == [1]
+    judge.close()
+    assert shared_world_models() == {}
+
+
+def test_a_named_reward_is_closed_with_its_environment(counting, starts, monkeypatch):
+    closed = []
+
+    class Ask:
+        def __call__(self, frames, question):
+            return '{"success": false, "progress": 0.5}'
+
+        def close(self):
+            closed.append(self)
+
+    monkeypatch.setitem(REWARDS, "asking", lambda: LanguageJudge(Ask()))
+    given = {"world_model": counting, "domain": "pusht", "starts": starts}
+    WorldModelEnv(**given, reward=LanguageJudge(Ask())).close()  # this one is the caller's
+    assert closed == []
+    WorldModelEnv(**given, reward="asking").close()
+    assert len(closed) == 1
+    LanguageJudge(lambda *_: "a function has nothing to close").close()
 
 
 @pytest.mark.parametrize(

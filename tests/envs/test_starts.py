@@ -5,10 +5,15 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from recorded_episode import RecordedEpisode, RecordedEpisodes, numbered_pictures
 
 from cosmos_robot.datasets.episode import Episode, Episodes
-from cosmos_robot.envs.starts import FrameStarts, open_starts
-from cosmos_robot.errors import InvalidInputError, MissingDependencyError
+from cosmos_robot.datasets.images import write_png
+from cosmos_robot.datasets.windows import windows
+from cosmos_robot.domains.registry import get_domain
+from cosmos_robot.envs.starts import EpisodeStarts, FrameStarts, ImageStarts, open_starts
+from cosmos_robot.envs.world_model_env import WorldModelEnv
+from cosmos_robot.errors import EpisodeError, InvalidInputError, MissingDependencyError
 
 
 class Recorded(Episode):
@@ -89,14 +94,54 @@ def test_recorded_episodes_at_any_time_step(dataset):
 
 
 def test_the_episodes_task_is_the_prompt_unless_there_is_one(dataset, counting):
-    from cosmos_robot.envs.world_model_env import WorldModelEnv
-
-    env = WorldModelEnv(world_model=counting, domain="pusht", starts=dataset, action_chunk_size=4)
+    front = EpisodeStarts(dataset, "front")
+    env = WorldModelEnv(world_model=counting, domain="pusht", starts=front, action_chunk_size=4)
     _, info = env.reset(options={"episode": 1, "step": 3})
     assert info["prompt"] == env.task == "task 1"
     np.testing.assert_array_equal(env.reset(options={"episode": 1, "step": 3})[0]["pixels"].shape, (32, 48, 3))
-    env = WorldModelEnv(world_model=counting, domain="pusht", starts=dataset, action_chunk_size=4, prompt="other")
+    env = WorldModelEnv(world_model=counting, domain="pusht", starts=front, action_chunk_size=4, prompt="other")
     assert env.reset(options={"episode": 1})[1]["prompt"] == "other"
+
+
+@pytest.mark.parametrize(
+    ("domain", "columns"),
+    [
+        ("droid_lerobot_joint", {"action": np.zeros((20, 8)), "observation.state": np.zeros((20, 8))}),
+        ("libero", {"actions": np.zeros((20, 7))}),
+        ("pusht", {"action": np.zeros((20, 2))}),
+    ],
+)
+def test_an_episode_starts_from_the_canvas_of_the_domains_windows(domain, columns, counting):
+    robot = get_domain(domain)
+    pictures = {
+        place.names[-1]: numbered_pictures(20, 64, 96, offset=50 * number)
+        for number, place in reversed(list(enumerate(robot.recorded.cameras)))
+    }
+    recorded = RecordedEpisodes([RecordedEpisode(columns, pictures)])
+    window = windows(recorded, robot, chunk=4, fps=10)[3]
+    bounds = [-1] * robot.raw_action_dim, [1] * robot.raw_action_dim
+    env = WorldModelEnv(world_model=counting, domain=domain, starts=recorded, bounds=bounds)
+    env.reset(seed=0, options={"episode": 0, "step": 3})
+    np.testing.assert_array_equal(env.snapshot().state.anchor, window.frames[0])
+    name = robot.recorded.cameras[0].names[-1]
+    alone = EpisodeStarts(recorded, name, robot).load(0, 3).frame
+    np.testing.assert_array_equal(alone, pictures[name][3])
+
+
+def test_cameras_that_the_domain_does_not_know(dataset):
+    with pytest.raises(InvalidInputError, match=r'places on the canvas.*It has front, wrist.*"camera": name'):
+        open_starts(dataset, get_domain("pusht")).load(0)
+    camera_unsaid = open_starts(dataset, get_domain("av")).load(0).frame
+    np.testing.assert_array_equal(camera_unsaid, dataset[0].frames("front", 0, 1)[0])
+
+
+def test_a_picture_beside_a_dataset_is_no_start(tmp_path, starts):
+    write_png(tmp_path / "preview.png", starts[0])
+    assert isinstance(open_starts(tmp_path), ImageStarts)
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "info.json").write_text("{}")
+    with pytest.raises(EpisodeError, match=r"info\.json"):  # the dataset's reader was asked
+        open_starts(tmp_path).load(0)
 
 
 def test_a_dataset_by_its_path_is_opened_when_it_is_asked(tmp_path):
@@ -123,6 +168,12 @@ def test_a_simulators_reset():
     for each in (opened, drawn):
         each.close()
         each.close()
+
+
+@pytest.mark.parametrize("seeds", [[5, 5], [7, 3], [0, 1000, 7], [9], [0.0, 2.0], [-2, 4]])
+def test_a_simulators_seeds_that_cannot_be_used(seeds):
+    with pytest.raises(InvalidInputError, match="seeds are two integers"):
+        open_starts({"env": "none/None-v0", "seeds": seeds})
 
 
 def test_a_simulator_that_is_not_installed():

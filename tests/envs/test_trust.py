@@ -9,13 +9,15 @@ from scipy import stats
 from cosmos_robot.benchmarks.trust import auroc, trust_figures
 from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.envs.inverse_dynamics_trust import (
+    EMBEDDED,
     InverseDynamicsScore,
     TrustCalibration,
     action_distance,
     calibrate,
     inverse_dynamics_trust,
 )
-from cosmos_robot.envs.options import find_trust
+from cosmos_robot.envs.options import EMBEDDED_STEPS, EnvSettings, find_trust
+from cosmos_robot.envs.protocols import Judgement
 from cosmos_robot.envs.world_model_env import WorldModelEnv
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.interface.world_model import WorldModel
@@ -101,6 +103,36 @@ def test_a_step_ends_where_the_actions_are_not_seen(step):
         assert truncated == (len(scores) == 3)
     assert info["truncation_reason"] == "trust"
     np.testing.assert_allclose(scores, [0.0, 0.0, 40 / 256], atol=1e-6)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_success_that_is_not_to_be_trusted_is_none(trusted):
+    env = WorldModelEnv(
+        world_model=Drawing(astray=0, off=0.0 if trusted else 40.0),
+        domain="pusht",
+        starts=np.zeros((32, 32, 3), np.uint8),
+        action_chunk_size=CHUNK,
+        reward=lambda frames: Judgement(1.0, success=True),
+        trust={"name": "inverse_dynamics", "threshold": 0.1},
+    )
+    env.reset(seed=0)
+    _, reward, terminated, truncated, info = env.step(np.full(env.action_space.shape, 200, np.float32))
+    assert reward == 1.0
+    assert (terminated, truncated, info["is_success"]) == (trusted, not trusted, trusted)
+    assert info.get("truncation_reason") == (None if trusted else "trust")
+
+
+@pytest.mark.parametrize(
+    ("given", "steps"),
+    [({}, EMBEDDED_STEPS), ({"num_steps": 2}, 2), ({"world_model": "elsewhere"}, None)],
+)
+def test_denoising_steps_of_the_embedded_model(given, steps):
+    settings = EnvSettings.of({"domain": "pusht", "starts": np.zeros((32, 32, 3), np.uint8), **given})
+    assert settings.sampling.num_steps == steps
+
+
+def test_the_embedded_models_own_calibration():
+    assert find_trust({"name": "inverse_dynamics", "calibration": "embedded"}).threshold == EMBEDDED.threshold
 
 
 def test_threshold_is_the_quantile_of_real_scores(tmp_path):

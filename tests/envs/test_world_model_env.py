@@ -81,6 +81,17 @@ def test_it_is_there_without_an_import_statement_and_importing_is_light():
     ]
 
 
+def test_looking_for_gymnasium_is_not_importing_it():
+    code = """
+import cosmos_robot, importlib.util, sys
+found = [importlib.util.find_spec("gymnasium").name for _ in range(2)]
+hooks = len(sys.meta_path)
+import gymnasium
+print(found, "cosmos_robot/PushT-v0" in gymnasium.registry, hooks - len(sys.meta_path))
+"""
+    assert run(code) == ["['gymnasium',", "'gymnasium']", "True", "1"]
+
+
 @pytest.mark.slow
 def test_make_in_a_fresh_interpreter_that_imports_only_gymnasium(small_folder, picture_folder):
     code = f"""

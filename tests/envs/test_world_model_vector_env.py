@@ -8,6 +8,7 @@ from gymnasium.wrappers import RecordEpisodeStatistics, TimeLimit
 from gymnasium.wrappers.vector import RecordEpisodeStatistics as VectorStatistics
 
 from cosmos_robot.envs.protocols import Judgement
+from cosmos_robot.envs.starts import Start, Starts
 from cosmos_robot.envs.world_model_env import WorldModelEnv
 from cosmos_robot.envs.world_model_vector_env import WorldModelVectorEnv
 from cosmos_robot.errors import InvalidInputError
@@ -195,6 +196,67 @@ def test_one_wrong_action_stops_the_step_for_all_and_nothing_is_lost(counting, s
         envs.step(actions[:1])
     assert counting.batches == []
     assert [env.elapsed_steps for env in envs.envs] == [0, 0]
+
+
+class Unreadable(Starts):
+    """Starts of which one cannot be read, now and then."""
+
+    numbers = range(1000)
+
+    def __init__(self, frames):
+        self._frames, self.fails = frames, False
+
+    def load(self, number, step=0):
+        if self.fails:
+            self.fails = False
+            raise OSError("stale file handle")
+        return Start(number, self._frames[number % len(self._frames)])
+
+
+@pytest.mark.parametrize("mode", ["SameStep", "NextStep"])
+def test_a_step_whose_reset_fails_can_be_stepped_again(mode, counting, starts):
+    infos = []
+    for fails in (False, True):
+        last = Unreadable(starts)
+        envs = WorldModelVectorEnv(
+            2, max_episode_steps=1, autoreset_mode=mode, **options(counting, [Unreadable(starts), last], reward=None)
+        )
+        envs.reset(seed=0)
+        actions = np.full((2, CHUNK, 2), 100, np.float32)
+        if mode == "NextStep":
+            envs.step(actions)
+        last.fails = fails
+        if fails:
+            with pytest.raises(OSError, match="stale"):
+                envs.step(actions)
+        infos.append(envs.step(actions)[4])
+    assert_same(*[{key: info[key] for key in ("start", "noise_seed")} for info in infos])
+
+
+def test_a_reset_that_fails_leaves_the_generators(counting, starts):
+    last = Unreadable(starts)
+    envs = WorldModelVectorEnv(2, **options(counting, [Unreadable(starts), last]))
+    envs.reset(seed=0)
+    before, last.fails = envs.snapshot(), True
+    with pytest.raises(OSError, match="stale"):
+        envs.reset(seed=7)
+    assert envs.np_random_seed == (0, 1)
+    assert [each.generator for each in envs.snapshot()] == [each.generator for each in before]
+
+
+@pytest.mark.parametrize("seed", [[1], [1, 2, 3], -1, [3, -1], [3, 1.5]])
+def test_seeds_that_nothing_can_be_restored_with(seed, counting, starts):
+    envs = WorldModelVectorEnv(2, **options(counting, starts, reward=None))
+    envs.reset(seed=0)
+    here = envs.snapshot()
+    envs.step(envs.action_space.sample())
+    kept = envs.states
+    with pytest.raises(InvalidInputError, match="seed"):
+        envs.restore(here, seed=seed)
+    assert envs.states == kept
+    alone = WorldModelEnv(**options(counting, starts, reward=None))
+    with pytest.raises(InvalidInputError, match=r"from 0 to 2\*\*63 - 1; got -1"):
+        alone.restore(here[0], seed=-1)
 
 
 def test_what_lerobots_rollout_asks_for(counting, starts):
