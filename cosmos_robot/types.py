@@ -19,6 +19,9 @@ type FloatArray = NDArray[np.float32]
 type Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all) after each denoising step; it may raise to stop the work."""
 
+LOWEST_FPS, HIGHEST_FPS = 0.01, 1000.0
+"""Frames a second that can be asked for, and be written into a video file."""
+
 ActionMode = Literal["forward_dynamics", "inverse_dynamics", "policy"]
 ACTION_MODES: tuple[ActionMode, ...] = get_args(ActionMode)
 
@@ -287,9 +290,10 @@ def require_sampling(*, num_steps: int | None, guidance: float | None, shift: fl
         raise InvalidInputError(f"num_steps must be at least 1; got {num_steps}.")
     if guidance is not None and not (np.isfinite(guidance) and guidance >= 1.0):
         raise InvalidInputError(f"guidance must be a number of at least 1; got {guidance}.")
-    for name, value in (("shift", shift), ("fps", fps)):
-        if value is not None and not (np.isfinite(value) and value > 0):
-            raise InvalidInputError(f"{name} must be a positive number; got {value}.")
+    if shift is not None and not (np.isfinite(shift) and shift > 0):
+        raise InvalidInputError(f"shift must be a positive number; got {shift}.")
+    if fps is not None and not LOWEST_FPS <= fps <= HIGHEST_FPS:
+        raise InvalidInputError(f"fps must be a number from {LOWEST_FPS:g} to {HIGHEST_FPS:g}; got {fps}.")
 
 
 def require_frame(frame: object) -> Frames:

@@ -26,7 +26,7 @@ from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.prompting.facts import CaptionFacts
 from cosmos_robot.prompting.refinement import Refinement
 from cosmos_robot.remote.options import RemoteOptions
-from cosmos_robot.safety.checker import NoChecker, SafetyChecker, choose_safety
+from cosmos_robot.safety.checker import NoChecker, SafetyChecker, check_prompts, choose_safety
 from cosmos_robot.types import (
     Canvas,
     FloatArray,
@@ -87,7 +87,7 @@ class LocalWorldModel(WorldModel):
                 f"load one that has (its transformer/config.json says action_gen: true)."
             )
         for request in requests:
-            self.safety.check_prompt(request.prompt)
+            check_prompts(self.safety, request.prompt, request.negative_prompt)
         self._warn_of_untrained_domains(requests)
         inputs = [self._model_input(request, self.engine.action_dim) for request in requests]
         predictions = self.engine.generate(inputs, progress=progress)

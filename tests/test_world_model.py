@@ -225,7 +225,9 @@ BAD = {
     "steps": (bad(num_steps=0), errors.InvalidInputError, "at least 1"),
     "guidance": (bad(guidance=0.5), errors.InvalidInputError, "at least 1"),
     "shift": (bad(shift=-1.0), errors.InvalidInputError, "positive"),
-    "fps": (bad(fps=0.0), errors.InvalidInputError, "positive"),
+    "fps": (bad(fps=0.0), errors.InvalidInputError, "from 0.01 to 1000; got 0.0"),
+    "absurd fps": (bad(fps=1e10), errors.InvalidInputError, "from 0.01 to 1000"),
+    "fps that is no number": (bad(fps=float("nan")), errors.InvalidInputError, "from 0.01 to 1000; got nan"),
     "seed": (bad(seed=-1), errors.InvalidInputError, "seed"),
 }
 

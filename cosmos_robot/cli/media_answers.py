@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cosmos_robot.cli.downloads import Downloads
 from cosmos_robot.cli.media_samples import MediaSample
+from cosmos_robot.cli.model_choice import ModelRecord
 from cosmos_robot.datasets.images import IMAGE_SUFFIXES, read_image, write_image
 from cosmos_robot.datasets.video import VIDEO_SUFFIXES, read_first_frame, read_video, write_video
 from cosmos_robot.errors import MediaError
@@ -66,15 +67,13 @@ class CandidateOutputs(BaseModel):
     problems: str
 
 
-class MediaOutputs(BaseModel):
-    """What came of a sample.
+class MediaOutputs(ModelRecord):
+    """What came of a sample, with what it was generated with.
 
     Attributes:
         name: of the sample.
         status: always "ok": a sample that failed has no folder.
         mode: what was asked for.
-        checkpoint: what generated it, as it was named.
-        dtype: of its weights, as it was asked for; None is the device's default.
         files: names of the files beside this one.
         frames_shape: `[N, H, W, 3]`.
         fps: frames a second.
@@ -90,13 +89,9 @@ class MediaOutputs(BaseModel):
         notes: sentences about what was answered otherwise than asked.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     name: str
     status: Literal["ok"] = "ok"
     mode: str
-    checkpoint: str
-    dtype: str | None
     files: list[str]
     frames_shape: list[int]
     fps: float

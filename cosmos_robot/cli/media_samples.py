@@ -14,6 +14,7 @@ from cosmos_robot.cli.samples import (
     MEDIA_SAMPLE_MODES,
     REASONER,
     Count,
+    FramesASecond,
     Positive,
     Sample,
     absolute_location,
@@ -73,7 +74,7 @@ class MediaSample(BaseModel):
     width: Count | None = None
     num_frames: Count | None = None
     extra_frames: Count | None = None
-    fps: Positive | None = None
+    fps: FramesASecond | None = None
     num_steps: Count | None = None
     guidance: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
     guidance_interval: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
@@ -110,6 +111,11 @@ class MediaSample(BaseModel):
     def takes_image(self) -> bool:
         """Whether it starts from a single image."""
         return self.model_mode == "image2video"
+
+    @property
+    def asks_reasoner(self) -> bool:
+        """Whether a reasoner rewrites its prompt or judges its candidates."""
+        return self.upsample or self.agentic
 
     @property
     def takes_vision(self) -> bool:

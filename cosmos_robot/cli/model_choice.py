@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, ConfigDict
+
 from cosmos_robot.cli.boundary import show_log
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.remote.chat_reasoner import ChatReasoner
@@ -12,6 +14,28 @@ from cosmos_robot.safety.checker import SafetyChoice
 
 if TYPE_CHECKING:
     from cosmos_robot.interface.world_model import WorldModel
+
+
+class ModelRecord(BaseModel):
+    """What a sample was generated with, as it was asked for: what makes an answer another one.
+
+    Attributes:
+        checkpoint: what generated it, as it was named.
+        dtype: of its weights; None is the device's default.
+        preset: "exact", or what is quicker and changes the answer.
+        safety_choice: the safety checker that was to look at it here.
+        reasoner_url: the service that upsampled or judged; None where neither was wanted, or the checkpoint did.
+        reasoner_model: name of the model there, or None.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    checkpoint: str
+    dtype: str | None
+    preset: str
+    safety_choice: str
+    reasoner_url: str | None
+    reasoner_model: str | None
 
 
 @dataclass(frozen=True)
@@ -45,6 +69,21 @@ class ModelChoice:
             return "embedded"
         folder = Path(self.checkpoint)
         return str(folder.resolve()) if folder.exists() else self.checkpoint
+
+    def record(self, *, asks_reasoner: bool) -> ModelRecord:
+        """What a sample is generated with.
+
+        Args:
+            asks_reasoner: whether its prompt is upsampled, or its candidates are judged.
+        """
+        return ModelRecord(
+            checkpoint=self.name,
+            dtype=self.dtype,
+            preset=self.preset,
+            safety_choice=self.safety,
+            reasoner_url=self.reasoner_url if asks_reasoner else None,
+            reasoner_model=self.reasoner_model if asks_reasoner else None,
+        )
 
     def reasoner(self) -> ChatReasoner | None:
         """The service that upsamples and judges, or None.

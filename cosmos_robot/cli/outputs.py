@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from cosmos_robot.cli.media_answers import CANDIDATE, MediaOutputs, describe_candidates, vision_file, write_media
 from cosmos_robot.cli.media_samples import AnySample, MediaSample, parse_any_sample
+from cosmos_robot.cli.model_choice import ModelRecord
 from cosmos_robot.cli.reason_samples import ReasonOutputs, ReasonSample
 from cosmos_robot.cli.samples import Sample
 from cosmos_robot.datasets.action_files import write_actions_json
@@ -35,41 +36,37 @@ IMAGES = ("vision.jpg", "vision.png", "vision.webp")
 TEXT = "text.txt"
 
 
-class SampleOutputs(BaseModel):
-    """What came of a sample.
+class SampleOutputs(ModelRecord):
+    """What came of a sample, with what it was generated with.
 
     Attributes:
         name: of the sample.
         status: always "ok": a sample that failed has no folder.
         mode: the question that was asked.
         domain: canonical name of the domain.
-        checkpoint: what generated it, as it was named.
-        dtype: of its weights, as it was asked for; None is the device's default.
         files: names of the files beside this one.
         frames_shape: `[N, H, W, 3]`, or None where no frames were wanted.
         actions_shape: `[T, D]`.
         action_space: units of `actions.json`.
         fps: frames a second.
         seed: that gave it.
+        safety: the safety checker that looked at prompt and frames.
         seconds: that generation took; of a batch, the whole batch's.
         warnings: sentences of doubt, from this sample's batch.
         notes: sentences about what was answered otherwise than asked.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     name: str
     status: Literal["ok"] = "ok"
     mode: str
     domain: str
-    checkpoint: str
-    dtype: str | None
     files: list[str]
     frames_shape: list[int] | None
     actions_shape: list[int]
     action_space: str
     fps: float
     seed: int
+    safety: str
     seconds: float
     warnings: list[str]
     notes: list[str]
@@ -88,9 +85,8 @@ _KINDS: dict[type[AnySample], type[AnyOutputs]] = {
 def describe_outputs(
     sample: Sample,
     rollout: Rollout,
+    record: ModelRecord,
     *,
-    checkpoint: str,
-    dtype: str | None,
     seconds: float,
     warnings: Sequence[str],
     notes: Sequence[str],
@@ -98,17 +94,17 @@ def describe_outputs(
     """Say what came of a sample; for the arguments see `SampleOutputs`. The rollout's notes come last."""
     frames = rollout.frames
     return SampleOutputs(
+        **dict(record),
         name=sample.name,
         mode=sample.model_mode,
         domain=rollout.domain,
-        checkpoint=checkpoint,
-        dtype=dtype,
         files=[ARGUMENTS, ACTIONS] if frames is None else [ARGUMENTS, ACTIONS, VISION],
         frames_shape=None if frames is None else list(frames.shape),
         actions_shape=list(rollout.actions.shape),
         action_space=rollout.action_space.value,
         fps=rollout.fps,
         seed=rollout.seed,
+        safety=rollout.safety,
         seconds=round(seconds, 3),
         warnings=list(warnings),
         notes=[*notes, *rollout.notes],
@@ -118,19 +114,17 @@ def describe_outputs(
 def describe_media(
     sample: MediaSample,
     generation: Generation,
+    record: ModelRecord,
     *,
-    checkpoint: str,
-    dtype: str | None,
     seconds: float,
     warnings: Sequence[str],
 ) -> MediaOutputs:
     """Say what came of a sample without actions; for the arguments see `MediaOutputs`."""
     sound, candidates = generation.sound, describe_candidates(sample, generation)
     return MediaOutputs(
+        **dict(record),
         name=sample.name,
         mode=sample.model_mode,
-        checkpoint=checkpoint,
-        dtype=dtype,
         files=[ARGUMENTS, vision_file(sample), *(candidate.file for candidate in candidates or ())],
         frames_shape=list(generation.frames.shape),
         fps=generation.fps,
@@ -176,8 +170,8 @@ def _write_rollout(folder: Path, rollout: Rollout) -> None:
     write_actions_json(folder / ACTIONS, rollout.actions)
 
 
-def is_done(folder: Path, sample: AnySample, *, checkpoint: str, dtype: str | None) -> bool:
-    """Whether `folder` holds the answer to exactly this sample by this checkpoint.
+def is_done(folder: Path, sample: AnySample, record: ModelRecord) -> bool:
+    """Whether `folder` holds the answer to exactly this sample, generated with what `record` says.
 
     Raises:
         InvalidInputError: if it holds something else, the message says what differs; or cannot be made.
@@ -193,8 +187,7 @@ def is_done(folder: Path, sample: AnySample, *, checkpoint: str, dtype: str | No
     differing = [
         f"{key} was {before!r} and is {now!r}"
         for key, before, now in (
-            ("checkpoint", by.checkpoint, checkpoint),
-            ("dtype", by.dtype, dtype),
+            *((key, getattr(by, key), getattr(record, key)) for key in ModelRecord.model_fields),
             *((key, getattr(then, key, None), getattr(sample, key)) for key in type(sample).model_fields),
         )
         if before != now

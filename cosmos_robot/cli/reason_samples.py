@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from cosmos_robot.cli.model_choice import ModelRecord
 from cosmos_robot.cli.samples import Count, Positive, folder_name
 from cosmos_robot.datasets.images import IMAGE_SUFFIXES, read_image
 from cosmos_robot.datasets.video import VIDEO_SUFFIXES, read_video
@@ -63,15 +64,13 @@ class ReasonSample(BaseModel):
         return folder_name(name)
 
 
-class ReasonOutputs(BaseModel):
-    """What came of a question.
+class ReasonOutputs(ModelRecord):
+    """What came of a question, with what it was answered with.
 
     Attributes:
         name: of the sample.
         status: always "ok": a sample that failed has no folder.
         mode: always "reasoner".
-        checkpoint: what answered it, as it was named.
-        dtype: of its weights, as it was asked for; None is the device's default.
         files: names of the files beside this one.
         reasoner_text: the answer, without its `<think>` parts.
         thinking: what stood in those.
@@ -84,13 +83,9 @@ class ReasonOutputs(BaseModel):
         warnings: sentences of doubt.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     name: str
     status: Literal["ok"] = "ok"
     mode: str = "reasoner"
-    checkpoint: str
-    dtype: str | None
     files: list[str]
     reasoner_text: str
     thinking: str
@@ -123,18 +118,16 @@ def make_request(sample: ReasonSample, vision: Path | None) -> ReasonRequest:
 def describe_reasoning(
     sample: ReasonSample,
     answer: Reasoning,
+    record: ModelRecord,
     *,
     files: list[str],
-    checkpoint: str,
-    dtype: str | None,
     seconds: float,
     warnings: list[str],
 ) -> ReasonOutputs:
     """Say what came of a question; for the arguments see `ReasonOutputs`."""
     return ReasonOutputs(
+        **dict(record),
         name=sample.name,
-        checkpoint=checkpoint,
-        dtype=dtype,
         files=files,
         reasoner_text=answer.text,
         thinking=answer.thinking,

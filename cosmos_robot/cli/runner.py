@@ -12,7 +12,7 @@ from cosmos_robot.cli.downloads import Downloads
 from cosmos_robot.cli.inputs import read_inputs
 from cosmos_robot.cli.media_answers import MediaKind, answer_media, read_media_request
 from cosmos_robot.cli.media_samples import AnySample, MediaSample
-from cosmos_robot.cli.model_choice import ModelChoice
+from cosmos_robot.cli.model_choice import ModelChoice, ModelRecord
 from cosmos_robot.cli.outputs import (
     ARGUMENTS,
     TEXT,
@@ -111,7 +111,11 @@ def _is_finished(job: Job, model: ModelChoice, *, overwrite: bool) -> bool:
     if overwrite:
         require_replaceable(job.folder)
         return False
-    return is_done(job.folder, job.sample, checkpoint=model.name, dtype=model.dtype)
+    return is_done(job.folder, job.sample, _record(job.sample, model))
+
+
+def _record(sample: AnySample, model: ModelChoice) -> ModelRecord:
+    return model.record(asks_reasoner=isinstance(sample, MediaSample) and sample.asks_reasoner)
 
 
 def _kind(sample: AnySample, downloads: Downloads) -> AnyKind:
@@ -182,23 +186,22 @@ class _Generation:
         started = time.perf_counter()
         with collected_warnings() as warned:
             generations = answer_media(self.world_model, kind, samples[0], requests, self.bars.step)
-        seconds, model = time.perf_counter() - started, self.model
+        seconds = time.perf_counter() - started
         return [
-            (made, describe_media(s, made, checkpoint=model.name, dtype=model.dtype, seconds=seconds, warnings=warned))
+            (made, describe_media(s, made, _record(s, self.model), seconds=seconds, warnings=warned))
             for s, made in zip(samples, generations, strict=True)
         ]
 
     def _reasoning(self, sample: ReasonSample) -> Answer:
-        request, model = _question(sample, self.downloads), self.model
+        request = _question(sample, self.downloads)
         started = time.perf_counter()
         with collected_warnings() as warned:
             answered = self.world_model.answer(request).result()
         return answered, describe_reasoning(
             sample,
             answered,
+            _record(sample, self.model),
             files=[ARGUMENTS, TEXT],
-            checkpoint=model.name,
-            dtype=model.dtype,
             seconds=time.perf_counter() - started,
             warnings=warned,
         )
@@ -215,8 +218,7 @@ class _Generation:
                 describe_outputs(
                     sample,
                     rollout,
-                    checkpoint=self.model.name,
-                    dtype=self.model.dtype,
+                    _record(sample, self.model),
                     seconds=seconds,
                     warnings=warned,
                     notes=given.notes,

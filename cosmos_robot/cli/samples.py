@@ -13,9 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cosmos_robot.domains.nearest_names import did_you_mean
 from cosmos_robot.errors import InvalidInputError, UnsupportedModeError
+from cosmos_robot.types import HIGHEST_FPS, LOWEST_FPS
 
 type SampleMode = Literal["forward_dynamics", "inverse_dynamics", "policy", "rollout"]
 type Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+type FramesASecond = Annotated[float, Field(ge=LOWEST_FPS, le=HIGHEST_FPS)]
 type Count = Annotated[int, Field(ge=1)]
 
 SAMPLE_MODES: tuple[SampleMode, ...] = ("forward_dynamics", "inverse_dynamics", "policy", "rollout")
@@ -70,7 +72,7 @@ class Sample(BaseModel):
     action_chunk_size: Count | None = None
     raw_action_dim: Count | None = None
     action_space: Literal["robot", "model"] = "model"
-    fps: Positive | None = None
+    fps: FramesASecond | None = None
     image_size: int | str | None = None
     resolution: int | str | None = None
     aspect_ratio: str | None = None
@@ -187,8 +189,19 @@ def is_url(location: str) -> bool:
 
 
 def absolute_location(location: str, folder: Path) -> str:
-    """Make a relative path absolute; an address elsewhere stays as it is."""
-    return location if is_url(location) else str((folder / Path(location).expanduser()).resolve())
+    """Make a relative path absolute; an address elsewhere stays as it is.
+
+    Raises:
+        InvalidInputError: if it can be no path, as one in the home folder of a user whom nobody knows.
+    """
+    if is_url(location):
+        return location
+    try:
+        return str((folder / Path(location).expanduser()).resolve())
+    except (RuntimeError, ValueError) as error:
+        raise InvalidInputError(
+            f"{location!r} cannot be read as a path: {str(error).rstrip('.').lower()}; name a file that is there."
+        ) from error
 
 
 def require_known_keys(raw: dict[Any, Any], keys: list[str], place: str) -> None:

@@ -81,13 +81,14 @@ def serve(
     device: DeviceOption = None,
     dtype: DtypeOption = None,
 ) -> None:
-    """Serve a world model over HTTP, in the words of NVIDIA NIM, OpenAI and vLLM-Omni, Baseten, fal, Pixazo and openpi.
+    """Serve a world model over HTTP, as NIM, OpenAI and vLLM-Omni, Baseten, fal, Pixazo, Cosmic and openpi do.
 
     NIM_ALLOW_URL_INPUT=0 keeps URLs from NIM's endpoint; NIM_FT_CHECKPOINT names the checkpoint in its metadata.
     """
     _require_packages()
     from cosmos_robot.cli.model_choice import ModelChoice
     from cosmos_robot.serving.run_server import run_server
+    from cosmos_robot.serving.served_safety import served_safety
     from cosmos_robot.serving.settings import Batching, Limits, ServerSettings, WebhookPolicy
 
     settings = ServerSettings(
@@ -119,9 +120,8 @@ def serve(
         reasoner_url=reasoner_url,
         reasoner_model=reasoner_model,
         reasoner_key_env=reasoner_key_env,
-        safety=safety,
     )
-    run_server(settings, choice.load(), say=typer.echo)
+    run_server(settings, choice.load(safety=served_safety(safety)), say=typer.echo)
 
 
 def _require_packages() -> None:

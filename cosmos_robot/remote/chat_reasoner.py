@@ -31,8 +31,10 @@ class ChatReasoner:
     extensions: bool = False
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("http://", "https://")):
-            raise InvalidInputError(f"a reasoner's url begins with http:// or https://; got {self.url!r}.")
+        if not self.url.startswith(("http://", "https://")) or not _names_a_host(self.url):
+            raise InvalidInputError(
+                f"a reasoner's url is http:// or https:// with a host, as in http://localhost:8000; got {self.url!r}."
+            )
         if not self.timeout > 0:
             raise InvalidInputError(f"a reasoner's timeout must be a positive number of seconds; got {self.timeout}.")
 
@@ -63,6 +65,15 @@ class ChatReasoner:
             return response.json()
         except ValueError as error:
             raise AnswerError(f"the reasoner at {where} gave no JSON: {response.text[:200]!r}.") from error
+
+
+def _names_a_host(url: str) -> bool:
+    import httpx
+
+    try:
+        return bool(httpx.URL(url).host.encode("idna"))
+    except (httpx.InvalidURL, UnicodeError):
+        return False
 
 
 class WholeAnswer:

@@ -38,6 +38,8 @@ from cosmos_robot.types import Frames, Rollout
 _FIRST_WAIT, _LONGEST_WAIT, _SLACK = 1.0, 10.0, 30.0
 """Seconds that the server is to hold a question for the answer, and more that its reply may take."""
 _OK, _NOT_FOUND = 200, 404
+_SAFETY = "x-cosmos-robot-safety"
+"""Header that names the safety checker of the server."""
 _MOST_REQUESTS, _MOST_CHARACTERS = 64, 60_000_000
 """Of one job, half of what the server takes by default."""
 _ELSEWHERE = ("frames", "mode", "domain", "actions", "state", "action_space", "notes", "upsampled_prompt")
@@ -75,7 +77,10 @@ class OwnServer(Service):
         """Answered by the server's chat completions; its model's name is left to it."""
         body = chat_body(request, model=None, extensions=True, lossless=True)
         reply = yield from ask(self.access.post("/v1/chat/completions", body))
-        return read_completion(require_json(reply, self.access.name), request, self.access.name)
+        answered = read_completion(require_json(reply, self.access.name), request, self.access.name)
+        if request.safety != "off":  # looked at here, as is said of everything else
+            return answered
+        return replace(answered, safety=reply.headers.get(_SAFETY, "off"))
 
     def _rollouts(self, requests: Sequence[ActionRequest], rows: list[Any]) -> Exchange[list[Rollout]]:
         service = self.access.name

@@ -21,7 +21,7 @@ from cosmos_robot.remote.own_server import OwnServer
 from cosmos_robot.remote.pixazo import Pixazo
 from cosmos_robot.remote.retries import retrying
 from cosmos_robot.remote.service import Service
-from cosmos_robot.safety.checker import NoChecker, SafetyChecker
+from cosmos_robot.safety.checker import NoChecker, SafetyChecker, check_prompts
 from cosmos_robot.types import Rollout
 
 SERVICES: dict[str, type[Service]] = {
@@ -75,13 +75,13 @@ class RemoteCore:
             UnsafeContentError: if the safety checker refuses a prompt.
         """
         for request in requests:
-            self.safety.check_prompt(request.prompt)
+            check_prompts(self.safety, request.prompt, request.negative_prompt)
         return [self._patient(exchange) for exchange in self.service.answer_actions(requests)]
 
     def generations(self, requests: Sequence[MediaRequest]) -> list[Sending[list[Generation]]]:
         """What is sent for requests of the modes without actions; see `rollouts`."""
         for request in requests:
-            self.safety.check_prompt(request.prompt)
+            check_prompts(self.safety, request.prompt, request.negative_prompt)
         return [self._patient(exchange) for exchange in self.service.answer_media(requests)]
 
     def reasoning(self, request: ReasonRequest) -> Sending[Reasoning]:

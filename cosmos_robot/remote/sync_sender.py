@@ -3,6 +3,7 @@
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Sequence
 
 import httpx
@@ -20,6 +21,9 @@ from cosmos_robot.remote.sending import (
     request_options,
 )
 from cosmos_robot.types import Progress
+
+_NOTICE_SECONDS = 1.0
+"""How long a thread that is asking may take, beside its last call, to notice that it is to stop."""
 
 
 class SyncSender:
@@ -120,8 +124,18 @@ def _require_wanted(stopped: threading.Event, service: str) -> None:
         raise ServiceError(f"{service} is asked no more: another request of the batch failed, or it was cancelled.")
 
 
+def _join(threads: Sequence[threading.Thread], seconds: float) -> None:
+    """Wait for threads, so long at most for all of them together."""
+    end = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+
+
 class _SideBySide[Result]:
-    """Exchanges in threads that end with the process, whatever they wait for."""
+    """Exchanges in threads that end with the process, whatever they wait for.
+
+    Those that are given up are waited for, but no longer than their last calls may take: the process may end next.
+    """
 
     def __init__(
         self, sender: SyncSender, exchanges: Sequence[Sending[Result]], service: str, progress: Progress | None
@@ -134,8 +148,9 @@ class _SideBySide[Result]:
 
     def run(self, lanes: int) -> list[Result]:
         """Carry them out in so many threads."""
-        for _ in range(lanes):
-            threading.Thread(target=self._lane, daemon=True, name="remote world model").start()
+        threads = [threading.Thread(target=self._lane, daemon=True, name="remote world model") for _ in range(lanes)]
+        for thread in threads:
+            thread.start()
         results: dict[int, Result] = {}
         try:
             while len(results) < len(self._exchanges):
@@ -147,6 +162,7 @@ class _SideBySide[Result]:
                     self._progress(len(results), len(self._exchanges))
         finally:
             self._stopped.set()
+            _join(threads, LAST_CALL_SECONDS + _NOTICE_SECONDS)
         return [results[index] for index in range(len(self._exchanges))]
 
     def _lane(self) -> None:

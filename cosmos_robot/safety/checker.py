@@ -75,6 +75,17 @@ def choose_safety(choice: str | SafetyChecker) -> SafetyChecker:
     raise InvalidInputError(f"unknown safety checker {choice!r}; expected one of {', '.join(SAFETY_CHOICES)}.")
 
 
+def check_prompts(checker: SafetyChecker, prompt: str, negative_prompt: str | None) -> None:
+    """Let a checker look at all the words of a request.
+
+    Raises:
+        UnsafeContentError: if it refuses one of the prompts.
+    """
+    for words in (prompt, negative_prompt):
+        if words:
+            checker.check_prompt(words)
+
+
 def is_refused(checker: SafetyChecker, prompt: str) -> bool:
     """Whether a checker refuses a prompt."""
     try:

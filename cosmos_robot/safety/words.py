@@ -61,6 +61,9 @@ def default_words() -> tuple[str, ...]:
 
 
 def _plain(text: str) -> str:
-    """Lower case, without accents and invisible characters, look-alikes of other scripts' widths resolved."""
-    decomposed = unicodedata.normalize("NFKD", text).casefold()
+    """Lower case, without accents and invisible characters, look-alikes of other scripts' widths resolved.
+
+    An underscore is a space: it stands between words, and is no letter of one.
+    """
+    decomposed = unicodedata.normalize("NFKD", text).casefold().replace("_", " ")
     return "".join(char for char in decomposed if unicodedata.category(char) not in ("Mn", "Cf"))

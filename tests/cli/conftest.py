@@ -21,7 +21,7 @@ class CopyingWorldModel(WorldModel):
         self.calls = []
         self.before_answer = lambda requests: None
 
-    def load(self, checkpoint=None, *, device=None, dtype=None):
+    def load(self, checkpoint=None, *, device=None, dtype=None, **options):
         self.loaded.append((checkpoint, device, dtype))
         return self
 

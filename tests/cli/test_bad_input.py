@@ -116,7 +116,10 @@ def test_an_unknown_view_point_and_an_unknown_tier(forward):
     assert "unknown resolution tier '500'; expected one of 256, 480, 704, 720" in forward(**{"--image-size": "500"})
 
 
-@pytest.mark.parametrize(("option", "value"), [("--num-steps", 0), ("--fps", -1), ("--guidance", 0), ("--seed", -1)])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--num-steps", 0), ("--fps", -1), ("--fps", 10000000000.0), ("--guidance", 0), ("--seed", -1)],
+)
 def test_a_number_out_of_its_range(forward, option, value):
     key = option.removeprefix("--").replace("-", "_")
     assert f"{key} is {value}" in forward(**{option: value})

@@ -102,6 +102,28 @@ def test_what_is_finished_is_not_generated_again(call, tmp_path):
     ]
 
 
+def test_an_answer_that_another_safety_checker_looked_at_is_another(call, tmp_path):
+    arguments = ("text2image", "--prompt", "porn", "--out", tmp_path / "a")
+    assert call(*arguments).exit_code == 0
+    checked = call(*arguments, flags="--safety words")
+    assert checked.exit_code == 2
+    assert "safety_choice was 'off' and is 'words'" in checked.stderr
+    assert "finished already" in call(*arguments).stdout
+
+
+def test_an_answer_that_another_reasoner_helped_with_is_another(call, tmp_path):
+    nobody = "--reasoner-url http://127.0.0.1:9/v1 --reasoner-model"
+    for options, out in (("--upsample", "a"), ("", "b")):
+        arguments = ("text2image", "--prompt", "A cat.", "--out", tmp_path / out)
+        first = call(*arguments, flags=f"{options} {nobody} one")
+        assert first.exit_code == 0, first.stderr
+        assert "finished already" in call(*arguments, flags=f"{options} {nobody} one").stdout
+        other = call(*arguments, flags=f"{options} {nobody} two")
+        assert ("reasoner_model was 'one' and is 'two'" in other.stderr) == bool(options)
+    without = call(*arguments)
+    assert "finished already" in without.stdout  # it was not asked
+
+
 @pytest.fixture
 def samples(tmp_path, frame, video, normalised):
     lines = [
@@ -154,6 +176,9 @@ def test_run_mixes_all_modes(call, tmp_path, samples):
         ({"condition_frame_indexes_vision": [-1]}, "condition_frame_indexes_vision"),
         ({"guidance_interval": [1]}, "guidance_interval"),
         ({"extra_frames": 4}, "extra_frames is for extend_video"),
+        ({"fps": 1e10}, "fps is 10000000000.0, which is wrong: input should be less than or equal to 1000"),
+        ({"fps": 1e-10}, "fps is 1e-10, which is wrong: input should be greater than or equal to 0.01"),
+        ({"model_mode": "video2video", "vision_path": "~nouser/x.mp4"}, "cannot be read as a path"),
     ],
     ids=lambda value: str(value)[:40],
 )

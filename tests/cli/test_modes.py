@@ -142,6 +142,19 @@ def test_the_default_folder_and_a_second_call(cosmos_robot, world_model, frame, 
     assert len(world_model.calls) == 2
 
 
+def test_an_inexact_answer_is_not_taken_for_the_exact_one(cosmos_robot, world_model, frame, tmp_path):
+    arguments = ("policy", "--domain", "pusht", "--frame", frame, "--out", "answer")
+    quick = (*arguments, "--preset", "few-steps")
+    assert cosmos_robot(*quick).exit_code == 0
+    assert (outputs(tmp_path / "answer")["preset"], outputs(tmp_path / "answer")["safety"]) == ("few-steps", "off")
+    exact = cosmos_robot(*arguments)
+    assert exact.exit_code == 2
+    assert "preset was 'few-steps' and is 'exact'" in exact.stderr
+    assert "finished already" in cosmos_robot(*quick).stdout
+    assert cosmos_robot(*arguments, "--overwrite").exit_code == 0
+    assert outputs(tmp_path / "answer")["preset"] == "exact"
+
+
 def test_progress_of_the_denoising_steps_reaches_the_program(cosmos_robot, world_model, frame, monkeypatch):
     seen = []
     monkeypatch.setattr(

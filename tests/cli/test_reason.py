@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ import pytest
 from chat_service import chat_service
 
 from cosmos_robot.cli.media_samples import parse_any_sample
-from cosmos_robot.cli.reason_samples import ReasonSample
-from cosmos_robot.cli.sample_files import read_samples
 from cosmos_robot.datasets.images import read_image
+from cosmos_robot.datasets.video import read_video
+from cosmos_robot.engine.reasoner import LocalReasoner
 from cosmos_robot.errors import InvalidInputError, UnsupportedModeError
+from cosmos_robot.interface.reason import ReasonSampling
 from cosmos_robot.world_model import load_world_model
 
 FIELD = os.environ.get("COSMOS_FRAMEWORK")
@@ -135,14 +137,62 @@ def test_questions_that_are_wrong(change, message, tmp_path):
         parse_any_sample(raw, place="here", folder=tmp_path)
 
 
-@pytest.mark.skipif(FIELD is None, reason="COSMOS_FRAMEWORK names no checkout of NVIDIA/cosmos-framework")
-def test_the_fields_own_questions():
-    paths = sorted((Path(FIELD) / "inputs" / "reasoner").glob("*.json"))
-    assert paths
-    for path in paths:
-        [sample] = read_samples(path)
-        assert isinstance(sample, ReasonSample)
-        assert sample.name == path.stem
+def run_as_it_is(text, name, call, answer, tmp_path, frame, video, monkeypatch):
+    """Run a published question; only what lies behind its URL is ours, and the answer is cut early."""
+    (tmp_path / f"{name}.json").write_text(text)
+    local = {".jpg": frame, ".mp4": video}
+    monkeypatch.setattr("cosmos_robot.cli.downloads.Downloads.local", lambda self, url: local[Path(url).suffix])
+    asked, whole = [], LocalReasoner.answer
+
+    def cut(self, request):
+        asked.append(request)
+        return whole(self, replace(request, sampling=replace(request.sampling, max_new_tokens=12)))
+
+    monkeypatch.setattr(LocalReasoner, "answer", cut)
+    result = call("run", tmp_path / f"{name}.json", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    question = json.loads(text)
+    frames, fps = read_video(video)
+    shown = {".jpg": {"image": read_image(frame)}, ".mp4": {"video": frames, "fps": fps}}
+    expected = answer(question["prompt"], **shown.get(Path(question.get("vision_path", "")).suffix, {}))
+    written = outputs(tmp_path / "out" / name)
+    assert written["reasoner_text"] == expected.text
+    assert written["prompt_tokens"] == expected.usage.prompt_tokens
+    assert asked[0].sampling == ReasonSampling()
+
+
+# The published examples, `inputs/reasoner/*.json` of cosmos-framework.
+VISION = (
+    "https://github.com/nvidia-cosmos/cosmos-dependencies/raw/2b17a2413bd86b2cf9b03823637108851e4ddf2d/inputs/vision"
+)
+PUBLISHED = {
+    "reasoner": {
+        "model_mode": "reasoner",
+        "prompt": "Describe a modern robotics research laboratory in one sentence.",
+    },
+    "reasoner_image": {
+        "model_mode": "reasoner",
+        "prompt": "Describe what is happening in this image in one sentence.",
+        "vision_path": f"{VISION}/robot_153.jpg",
+    },
+    "reasoner_video": {
+        "model_mode": "reasoner",
+        "prompt": "Describe what is happening in this video in one sentence.",
+        "vision_path": f"{VISION}/robot_pouring.mp4",
+    },
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_fields_questions_run(name, call, answer, tmp_path, frame, video, monkeypatch):
+    run_as_it_is(json.dumps(PUBLISHED[name]), name, call, answer, tmp_path, frame, video, monkeypatch)
+
+
+@pytest.mark.skipif(FIELD is None, reason="COSMOS_FRAMEWORK names no clone of NVIDIA/cosmos-framework")
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_fields_files_run_as_they_are(name, call, answer, tmp_path, frame, video, monkeypatch):
+    text = (Path(FIELD) / "inputs" / "reasoner" / f"{name}.json").read_text()
+    run_as_it_is(text, name, call, answer, tmp_path, frame, video, monkeypatch)
 
 
 def flags(service, model):

@@ -76,6 +76,7 @@ def test_a_second_run_skips_what_is_done(cosmos_robot, world_model, samples_file
         ({"extra": {"a": 1}}, (), "extra was {} and is {'a': 1}"),
         ({}, ("--checkpoint", "other"), "checkpoint was 'embedded' and is 'other'"),
         ({}, ("--dtype", "bfloat16"), "dtype was None and is 'bfloat16'"),
+        ({}, ("--safety", "words"), "safety_choice was 'off' and is 'words'"),
     ],
 )
 def test_other_arguments_ask_for_overwrite(cosmos_robot, world_model, samples_file, tmp_path, change, option, message):

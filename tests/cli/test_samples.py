@@ -83,6 +83,8 @@ def test_null_is_as_if_the_key_were_not_there():
         ({"action_chunk_size": 0}, "action_chunk_size is 0"),
         ({"fps": 0}, "fps is 0"),
         ({"fps": float("nan")}, "fps is nan"),
+        ({"fps": 1e10}, "fps is 10000000000.0, which is wrong: input should be less than or equal to 1000"),
+        ({"fps": 0.001}, "fps is 0.001"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": 1.5}, "seed is 1.5"),
         ({"num_steps": 0}, "num_steps is 0"),
@@ -106,6 +108,15 @@ def test_what_is_wrong_is_said_in_one_sentence(changes, message):
     assert str(caught.value).startswith("samples.jsonl, line 3: ")
     assert "\n" not in str(caught.value)
     assert "pydantic" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "location"),
+    [("vision_path", "~nouser/x.png"), ("action_path", "a\0.json"), ("domain_name", "~nouser/mine.toml")],
+)
+def test_what_is_no_path(key, location):
+    with pytest.raises(InvalidInputError, match="cannot be read as a path"):
+        parse(**{key: location})
 
 
 @pytest.mark.parametrize("mode", ["text2video", "image2video", "reasoner"])

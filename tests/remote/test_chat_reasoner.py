@@ -6,12 +6,17 @@ import io
 import numpy as np
 import pytest
 from chat_service import chat_service
+from live_server import live_server
 from PIL import Image
+from talking_model import TalkingModel
 
 from cosmos_robot.errors import AnswerError, InvalidInputError, ServiceError
 from cosmos_robot.interface.chat import ImagePart, Message, VideoPart
 from cosmos_robot.interface.reason import ReasonRequest, ReasonSampling, Usage
 from cosmos_robot.remote.chat_reasoner import ChatReasoner
+from cosmos_robot.safety.checker import NoChecker
+from cosmos_robot.serving.settings import ServerSettings
+from cosmos_robot.world_model import load_world_model
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +112,18 @@ def test_a_service_that_is_not_there():
         ChatReasoner("http://127.0.0.1:9/v1", "m").answer(ReasonRequest((Message.of("user", "Hello?"),)))
 
 
-@pytest.mark.parametrize(("url", "timeout"), [("localhost:8000", 1.0), ("http://localhost", 0.0)])
+@pytest.mark.parametrize(
+    ("url", "timeout"),
+    [
+        ("localhost:8000", 1.0),
+        ("http://localhost", 0.0),
+        ("http://[::1", 1.0),
+        ("http://localhost:x", 1.0),
+        ("http://", 1.0),
+        ("http://exa..mple", 1.0),
+        ("http://xn--zz", 1.0),
+    ],
+)
 def test_settings_that_cannot_be(url, timeout):
     with pytest.raises(InvalidInputError):
         ChatReasoner(url, "m", timeout=timeout)
@@ -115,3 +131,17 @@ def test_settings_that_cannot_be(url, timeout):
 
 def test_the_key_is_not_shown():
     assert "secret" not in repr(ChatReasoner("http://localhost", "m", api_key="secret"))
+
+
+@pytest.mark.parametrize("safety", ["off", "words"])
+def test_a_chat_with_a_server_says_which_safety_checker_ran(safety, tmp_path):
+    settings = ServerSettings(data=tmp_path, port=0, safety=safety)
+    with live_server(settings, TalkingModel()) as url:
+        assert load_world_model(url).reason("hi").safety == safety
+        assert load_world_model(url, safety=Named()).reason("hi").safety == "named"
+
+
+class Named(NoChecker):
+    """A checker of this side of the connection."""
+
+    name = "named"

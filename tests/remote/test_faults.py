@@ -1,5 +1,6 @@
 """Services that misbehave: what is tried again, what is not, and what is said in the end."""
 
+import signal
 import socket
 import threading
 import time
@@ -259,6 +260,42 @@ def test_whoever_gives_up_cancels_at_the_service(service, server, model):
             time.sleep(0.02)
     finally:
         model.step = 0.0
+
+
+def test_ctrl_c_cancels_all_of_a_batch_at_the_service(open_at, faulty, model):
+    """When the call has ended, the process may end too: the last calls have been made by then."""
+
+    def interrupt():
+        end = time.monotonic() + 10
+        while faulty.methods().count("GET") < 3 and time.monotonic() < end:
+            time.sleep(0.02)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    faulty.misbehave()
+    world_model = open_at("fal", concurrency=3)
+    model.gate.clear()
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            world_model.text2image(["a cup"] * 3, num_steps=40)
+        cancelled = {path for method, path, _ in list(faulty.seen) if method == "PUT"}
+        assert len(cancelled) == 3
+        assert all(path.endswith("/cancel") for path in cancelled)
+        assert not [thread for thread in threading.enumerate() if thread.name == "remote world model"]
+    finally:
+        model.gate.set()
+        interrupting.join()
+
+
+def test_who_gives_up_does_not_wait_for_a_silent_service(open_at, faulty, monkeypatch):
+    monkeypatch.setattr("cosmos_robot.remote.sync_sender.LAST_CALL_SECONDS", 0.2)
+    monkeypatch.setattr("cosmos_robot.remote.sync_sender._NOTICE_SECONDS", 0.2)
+    faulty.misbehave(Silent(4.0), Status(422, b'{"detail": "this one"}'))
+    begun = time.monotonic()
+    with pytest.raises(InvalidInputError, match="this one"):
+        open_at("nim", concurrency=2).text2image(["a cup"] * 2)
+    assert time.monotonic() - begun < 3.0
 
 
 def test_progress_is_told_in_steps(server, model):

@@ -67,6 +67,7 @@ def test_retry_after_may_be_a_date():
     then = datetime.now(UTC) + timedelta(seconds=30)
     assert 28 <= retry_after(reply(429, retry_after=format_datetime(then, usegmt=True))) <= 30
     assert retry_after(reply(429, retry_after="Wed, 21 Oct 2015 07:28:00 GMT")) == 0.0
+    assert retry_after(reply(429, retry_after="Wed, 99 Oct 99999999999999 07:28:00 GMT")) is None
 
 
 @pytest.mark.parametrize("wrong", [{"count": -1}, {"first_wait": -1.0}, {"first_wait": 2.0, "longest_wait": 1.0}])

@@ -293,10 +293,14 @@ def test_what_is_said_about_an_answer_is_passed_on(serve_native, frame):
         assert any("answered with 9 frames" in note for note in found.notes), service
 
 
-def test_prompts_are_looked_at_before_they_are_sent(server, model):
+def test_prompts_are_looked_at_before_they_are_sent(server, model, frame):
     world_model = cr.load_world_model(server, safety="words")
     with pytest.raises(UnsafeContentError):
         world_model.text2image("a naked woman")
+    with pytest.raises(UnsafeContentError):
+        world_model.text2image("a cup", negative_prompt="a naked woman")
+    with pytest.raises(UnsafeContentError):
+        world_model.policy(frame, domain="pusht", prompt="go", negative_prompt="a naked woman")
     assert model.batches == []
     assert world_model.text2image("a cup").safety == "words"
 

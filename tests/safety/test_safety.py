@@ -36,6 +36,11 @@ def guarded(reasoner_folder):
         "self harm",
         "pórn",
         "an erotic, dance",
+        "_porn_",
+        "porn_",
+        "a_porn_b",
+        "a\uff3fporn\uff3fb",
+        "school_shooting",
     ],
 )
 def test_listed_words_are_refused_in_any_spelling(prompt):
@@ -70,6 +75,8 @@ def test_a_list_of_ones_own():
     checker = WordChecker(["secret lab"])
     with pytest.raises(UnsafeContentError, match="secret, lab"):
         checker.check_prompt("Our SECRET, lab!")
+    with pytest.raises(UnsafeContentError, match="secret lab"):
+        WordChecker(["secret_lab"]).check_prompt("a secret lab")
     checker.check_prompt(REFUSED)
     with pytest.raises(InvalidInputError, match="empty"):
         WordChecker([" "])
@@ -85,6 +92,7 @@ def test_every_mode_is_checked(guarded):
         lambda: guarded.reason(REFUSED),
         lambda: guarded.reason("What?", system=REFUSED),
         lambda: guarded.policy(FRAME, prompt=REFUSED, domain="pusht"),
+        lambda: guarded.policy(FRAME, negative_prompt=REFUSED, domain="pusht"),
     ]
     for call in calls:
         with pytest.raises(UnsafeContentError):
