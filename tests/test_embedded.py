@@ -62,6 +62,42 @@ def test_it_reads_the_actions_off_real_frames(world_model, windows):
     assert min(inverse_scores(world_model, windows).r2) > 0.85
 
 
+@pytest.fixture(scope="module")
+def pushes():
+    """For each direction the first frame of a held-out window in which the T is really pushed that way."""
+    pytest.importorskip("gym_pusht", reason="the extra pusht")
+    from cosmos_robot.training.pusht_prompts import DIRECTIONS, direction_name
+    from cosmos_robot.training.pusht_recording import HELD_OUT_SEED, open_simulator, record_episode
+    from cosmos_robot.training.pusht_scripts import block_centre
+
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    simulator, found, seed = open_simulator(), {}, HELD_OUT_SEED + 500
+    while len(found) < len(DIRECTIONS):
+        episode = record_episode(simulator, seed, 100)
+        centres, seed = block_centre(episode.block), seed + 1
+        for start in range(0, len(centres) - 16, 4):
+            way = centres[start + 16] - centres[start]
+            if np.linalg.norm(way) >= 30:
+                found.setdefault(direction_name(way), episode.frames[start])
+    simulator.close()
+    return found
+
+
+@pytest.mark.slow
+def test_the_block_goes_where_the_prompt_says(world_model, pushes):
+    """And not without a prompt."""
+    from cosmos_robot.benchmarks.pusht_direction import Movement
+    from cosmos_robot.training.pusht_prompts import push_caption
+
+    def right(prompts):
+        made = world_model.image2video(list(pushes.values()), prompts, num_frames=17, seed=0)
+        return sum(Movement.of(clip.frames).block_goes(name) for clip, name in zip(made, pushes, strict=True))
+
+    told = right([push_caption(direction) for direction in pushes])
+    assert told >= 6
+    assert right("") < told
+
+
 @pytest.mark.parametrize("mode", ["forward_dynamics", "policy"])
 def test_diffusers_loads_it_and_gives_the_same(mode):
     import torch

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from diffusers import UniPCMultistepScheduler
 from distilled import distilled_pipeline
 from media_case import pictures
 from PIL import Image
@@ -77,6 +78,74 @@ def test_defaults_are_the_fields(wm, asked):
         assert video.negative_prompt.startswith(default_negative_prompt())
         assert video.use_system_prompt
     assert [video.clean_frames for video in videos] == [(), (0,), (0, 1)]
+
+
+PICTURE, MOVIE = pictures(1, (100, 150))[0], pictures(12, (100, 150))
+LAST = {"condition_video_keep": "last"}
+BRIEF = {"num_steps": 2, "seed": 3, "resolution": 256}
+
+
+def by_the_pipeline(pipeline, monkeypatch, mode, size, negative, **given):
+    """What diffusers' pipeline makes of the same, at the shift and the guidance that NVIDIA advises: `[N, H, W, 3]`."""
+    count, shift, guidance = (1, 3.0, 4.0) if mode == "text2image" else (9, 10.0, 6.0)
+    shifted = UniPCMultistepScheduler.from_config(pipeline.scheduler.config, flow_shift=shift)
+    monkeypatch.setattr(pipeline, "scheduler", shifted)
+    made = pipeline(
+        "A cat.",
+        negative,
+        **given,
+        num_frames=count,
+        height=size[0],
+        width=size[1],
+        fps=24.0,
+        num_inference_steps=BRIEF["num_steps"],
+        guidance_scale=guidance,
+        enable_sound=False,
+        generator=torch.Generator("cpu").manual_seed(BRIEF["seed"]),
+        output_type="np",
+    )
+    return (made.video * 255).round()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mode", "shown", "options", "size", "negative", "given"),
+    [
+        ("text2image", (), {}, (256, 256), "", {}),
+        ("text2video", (), {"num_frames": 9}, (192, 320), default_negative_prompt(), {}),
+        ("text2video", (), {"num_frames": 9, "negative_prompt": "", "aspect_ratio": "9,16"}, (320, 192), "", {}),
+        (
+            "image2video",
+            (PICTURE,),
+            {"num_frames": 9, "negative_prompt": "dark", "aspect_ratio": "16,9"},
+            (192, 320),
+            "dark",
+            {"image": Image.fromarray(PICTURE)},
+        ),
+        (
+            "video2video",
+            (MOVIE,),
+            {"num_frames": 9, "negative_prompt": "", "aspect_ratio": "4,3", **LAST},
+            (256, 320),
+            "",
+            {"video": [Image.fromarray(frame) for frame in MOVIE], **LAST},
+        ),
+    ],
+    ids=["text2image", "text2video", "no negative prompt", "image2video", "video2video"],
+)
+def test_the_public_calls_give_what_the_pipeline_gives(
+    mode, shown, options, size, negative, given, engines, pipelines, monkeypatch
+):
+    """From the prompt to the pixels, with the defaults of guidance, shift, frame rate and negative prompt."""
+    monkeypatch.setattr("cosmos_robot.engine.media.MAX_PROMPT_TOKENS", 10**6)  # bytes are tokens here
+    model = LocalWorldModel(LoadedCheckpoint(engines("nano"), CheckpointFacts(), "random"))
+    expected = by_the_pipeline(pipelines("nano"), monkeypatch, mode, size, negative, **given)
+    made = getattr(model, mode)(*shown, "A cat.", **options, **BRIEF)
+    apart = np.abs(made.frames - expected)
+    assert apart.max() <= 1  # a value between two levels may be rounded to either
+    assert (apart > 0).mean() < 0.001
+    other = getattr(model, mode)(*shown, "A cat.", **options, **BRIEF, guidance=5.0)
+    assert (np.abs(other.frames - expected) > 0).mean() > 0.02
 
 
 def test_edge_has_its_own_defaults(engines, asked):

@@ -16,7 +16,7 @@ from cosmos_robot.engine.weights import read_json
 from cosmos_robot.errors import CheckpointError, InvalidInputError, MissingDependencyError, UnsupportedModeError
 from cosmos_robot.interface.chat import ImagePart, VideoPart
 from cosmos_robot.interface.reason import ReasonRequest
-from cosmos_robot.interface.thinking import OPEN
+from cosmos_robot.interface.thinking import CLOSE, OPEN
 
 CONFIG = "config.json"
 GENERATION_CONFIG = "generation_config.json"
@@ -46,7 +46,7 @@ class LocalReasoner:
         self._lock = threading.Lock()  # the model keeps what it knows of positions between two tokens
 
     def answer(self, request: ReasonRequest) -> AnswerStream:
-        """Start to answer a chat.
+        """Start to answer a chat. What is held to JSON is answered without a `<think>` part.
 
         Raises:
             UnsupportedModeError: if pictures are shown to a checkpoint without a vision encoder.
@@ -81,7 +81,7 @@ class LocalReasoner:
             tokenizer=self.processor.tokenizer,
             prompt_tokens=prompt_tokens,
             end_tokens=self._end_tokens,
-            thinking=text.rstrip().endswith(OPEN),
+            thinking=_opens_thinking(text),
             seed=request.sampling.seed,
             safety=request.safety,
         )
@@ -105,6 +105,8 @@ class LocalReasoner:
             )
         chat = [{"role": m.role, "content": [_template_part(part) for part in m.parts]} for m in request.messages]
         text = str(self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+        if request.json is not False and _opens_thinking(text):
+            text = f"{text.rstrip()}\n\n{CLOSE}\n\n"  # the grammar holds from the first token on
         seen: dict[str, Any] = {}
         if images:
             seen["images"] = images
@@ -179,6 +181,10 @@ def _end_tokens(folder: Path, tokenizer: Any) -> tuple[int, ...]:
     if named is None:
         return (int(tokenizer.eos_token_id),)
     return tuple(int(token) for token in (named if isinstance(named, list) else [named]))
+
+
+def _opens_thinking(text: str) -> bool:
+    return text.rstrip().endswith(OPEN)
 
 
 def _template_part(part: str | ImagePart | VideoPart) -> dict[str, str]:

@@ -208,14 +208,35 @@ def test_the_generator_still_gives_the_same(reasoner_folder):
     assert np.array_equal(before, world_model.text2image("a cup", **options).frames)
 
 
-def test_a_template_that_opens_a_think_part(reasoner_folder, tmp_path):
-    folder = tmp_path / "checkpoint"
-    shutil.copytree(reasoner_folder("nano"), folder)
+@pytest.fixture(scope="module")
+def thinker(reasoner_folder, form, tmp_path_factory):
+    """A checkpoint whose chat template opens a think part."""
+    folder = tmp_path_factory.mktemp("thinker") / form
+    shutil.copytree(reasoner_folder(form), folder)
     template = folder / "chat_template.jinja"
     template.write_text(template.read_text().replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}"))
-    got = load_world_model(folder, device="cpu").reason("What is it?", max_new_tokens=TOKENS)
+    return load_world_model(folder, device="cpu")
+
+
+def test_a_template_that_opens_a_think_part(thinker):
+    got = thinker.reason("What is it?", max_new_tokens=TOKENS)
     assert got.thinking
     assert got.text == ""
+
+
+def test_json_behind_a_template_that_opens_a_think_part(thinker, plain):
+    """The part is closed before the answer, as if the question ended so."""
+    got = thinker.reason("Rate it.", image=picture(), json=SCHEMA, max_new_tokens=400, do_sample=True)
+    assert set(got.data()) == {"score"}
+    assert got.thinking == ""
+    closed = plain[1].apply_chat_template(
+        user(IMAGE, {"type": "text", "text": "Rate it."}), tokenize=False, add_generation_prompt=True
+    )
+    closed += "<think>\n\n</think>\n\n"
+    assert (
+        got.usage.prompt_tokens
+        == plain[1](text=[closed], images=[picture()], return_tensors="pt")["input_ids"].shape[1]
+    )
 
 
 def test_a_checkpoint_without_a_reasoner(checkpoint_folder):
@@ -277,35 +298,39 @@ def test_a_video_of_one_frame(world_model):
 MEMORY = """
 import re, sys
 from pathlib import Path
+import numpy as np
 import torch
 from cosmos_robot.world_model import load_world_model
 
 def high_water():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 
+shown = {} if sys.argv[3] == "text" else {"image": np.full((48, 80, 3), 99, np.uint8)}
 warm = load_world_model(sys.argv[1], device="cpu", dtype="float32")
-warm.reason("What?", max_new_tokens=2)  # everything is imported
+warm.reason("What?", max_new_tokens=2, **shown)  # everything is imported
 world_model = load_world_model(sys.argv[2], device="cpu", dtype="float32")
 weights = sum(p.numel() * 4 for p in world_model.engine.transformer.parameters())
 sum(float(p.sum()) for p in world_model.engine.transformer.parameters())  # read: the files are mapped, not loaded
 Path("/proc/self/clear_refs").write_text("5")  # forget the high water of loading
 before = high_water()
-world_model.reason("What?", max_new_tokens=2)
+world_model.reason("What?", max_new_tokens=2, **shown)
 print(weights, high_water() - before)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.os.access("/proc/self/clear_refs", shutil.os.W_OK), reason="needs Linux' accounting")
-def test_the_reasoner_takes_less_than_a_tenth_more_memory(reasoner_folder, tmp_path):
+@pytest.mark.parametrize("shown", ["text", "image"])
+def test_the_reasoner_takes_less_than_a_tenth_more_memory(reasoner_folder, form, shown, tmp_path):
     import subprocess
     import sys
 
     from cosmos_robot.benchmarks.random_checkpoint import RandomCheckpoint
 
-    RandomCheckpoint(hidden=1024, intermediate=3072, heads=16, kv_heads=8, head_dim=64, layers=4).save(tmp_path)
+    sizes = {"hidden": 1024, "intermediate": 3072, "heads": 16, "kv_heads": 8, "head_dim": 64, "layers": 4}
+    RandomCheckpoint(form=form, **sizes).save(tmp_path)
     save_reasoner(tmp_path)
-    arguments = [sys.executable, "-c", MEMORY, str(reasoner_folder("nano")), str(tmp_path)]
+    arguments = [sys.executable, "-c", MEMORY, str(reasoner_folder(form)), str(tmp_path), shown]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     weights, more = map(int, done.stdout.split())
     assert weights > 300e6

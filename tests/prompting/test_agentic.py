@@ -5,7 +5,7 @@ import pytest
 
 from cosmos_robot.errors import InvalidInputError, PromptWarning, ServiceError, UnsupportedModeError
 from cosmos_robot.interface.media_request import MediaRequest
-from cosmos_robot.prompting.critic import sampled
+from cosmos_robot.prompting.critic import CRITERIA, sampled
 from cosmos_robot.safety.words import WordChecker
 from cosmos_robot.world_model import LocalWorldModel
 
@@ -82,13 +82,15 @@ def test_a_candidate_that_was_not_judged_loses(world_model, renders):
     assert len(renders) == 4
 
 
-@pytest.mark.parametrize("model", ["blind", "error", "refuses", "prose", "html", "cut"])
+@pytest.mark.parametrize("model", ["blind", "error", "refuses", "prose", "html", "cut", "slow"])
 def test_a_critic_that_fails_throughout(world_model, renders, model):
-    with pytest.warns(PromptWarning, match="not judged|not rewritten"):
-        made = agentic(world_model(model), 2, 1)
+    with pytest.warns(PromptWarning, match="not judged|not rewritten") as warned:
+        made = agentic(world_model(model, timeout=0.3 if model == "slow" else 5.0), 2, 1)
     assert [candidate.score for candidate in made.agentic.candidates] == [None, None]
     assert made.agentic.chosen == 0
     assert len(renders) == 2
+    if model == "slow":
+        assert all("within 0.3 s" in str(warning.message) for warning in warned)
 
 
 @pytest.mark.parametrize("model", ["rewrites nothing", "rewrites badly"])
@@ -115,6 +117,40 @@ def test_a_video_is_judged_by_frames_of_it(world_model, service):
     [asked] = service.requests
     assert sum(part["type"] == "image_url" for part in asked["messages"][-1]["content"]) == 6
     assert made.frames.shape[0] == 13
+
+
+def test_every_candidate_starts_from_the_picture(world_model, service, renders):
+    picture = np.random.default_rng(0).integers(0, 255, (48, 80, 3), dtype=np.uint8)
+    made = world_model("scores 4 2 5").image2video(
+        picture,
+        "it falls",
+        agentic=True,
+        agentic_max_iterations=3,
+        agentic_samples_per_iteration=1,
+        num_frames=5,
+        **SMALL,
+    )
+    assert made.agentic.chosen == 2
+    assert (made.mode, made.prompt, made.prompt_used) == ("image2video", "it falls", "rewritten 2")
+    assert [request.prompt for request in renders] == ["it falls", "rewritten 1", "rewritten 2"]
+    assert all(np.array_equal(request.frames[0], picture) for request in renders)
+    assert np.array_equal(made.frames, made.agentic.candidates[2].generation.frames)
+    shown = [request["messages"][-1]["content"] for request in service.requests]
+    assert [sum(part["type"] == "image_url" for part in parts) for parts in shown] == [5] * 5
+
+
+@pytest.mark.filterwarnings("error::cosmos_robot.errors.PromptWarning")
+def test_by_the_local_reasoner(self_reasoning):
+    """Held to the schemas, random weights judge and rewrite."""
+    made = agentic(self_reasoning, 2, 2, agentic_early_stop=False)
+    candidates = made.agentic.candidates
+    assert all(set(candidate.scores) == set(CRITERIA) for candidate in candidates)
+    assert all(0 <= score <= 10 for candidate in candidates for score in candidate.scores.values())
+    assert candidates[made.agentic.chosen].score == max(candidate.score for candidate in candidates)
+    assert all(candidate.problems.isalpha() for candidate in candidates)
+    first, second = [candidate.generation.prompt for candidate in candidates[1:3]]
+    assert first == "a cup"
+    assert second.isalpha()
 
 
 def test_a_batch_of_both_keeps_its_order(world_model, loaded):

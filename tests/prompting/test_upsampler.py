@@ -111,13 +111,33 @@ def test_without_a_reasoner(loaded):
     assert made.prompt_used == "a cup"
 
 
-def test_by_the_local_reasoner_whose_weights_are_random(reasoner_folder, monkeypatch):
-    """Held to the schema, even random weights give a caption, or are cut: then the prompt is used as it is."""
+def test_by_the_local_reasoner_that_is_cut(reasoner_folder, monkeypatch):
     monkeypatch.setattr(upsampler, "SAMPLING", replace(upsampler.SAMPLING, max_new_tokens=40))
     world_model = load_world_model(reasoner_folder("nano"), device="cpu")
     with pytest.warns(PromptWarning, match="cut at its longest"):
         made = world_model.text2image("a cup", upsample=True, height=192, width=320, **SMALL)
     assert made.prompt_used == "a cup"
+
+
+@pytest.mark.filterwarnings("error::cosmos_robot.errors.PromptWarning")
+@pytest.mark.parametrize(
+    ("mode", "shown", "options", "main"),
+    [
+        ("text2image", (), SMALL, "comprehensive_t2i_caption"),
+        ("text2video", (), VIDEO, "temporal_caption"),
+        ("image2video", (PICTURE,), VIDEO, "temporal_caption"),
+    ],
+    ids=["text2image", "text2video", "image2video"],
+)
+def test_by_the_local_reasoner(self_reasoning, mode, shown, options, main):
+    """Held to the schema, even random weights give a caption."""
+    made = getattr(self_reasoning, mode)(*shown, "a cup", upsample=True, **options)
+    caption = json.loads(made.prompt_used)
+    assert made.prompt == "a cup"
+    assert list(caption)[:3] == [main, "subjects", "resolution"]
+    assert caption[main].strip()
+    assert all(set(subject) == {"description", "number_of_subjects"} for subject in caption["subjects"])
+    assert caption["resolution"] == {"H": 48, "W": 80}
 
 
 def test_never_for_actions_and_videos(loaded):
