@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import Tensor
 
+from cosmos_robot.engine.compiled import compiled
 from cosmos_robot.engine.projections import LayerWeights
 from cosmos_robot.engine.prompt_group import PromptGroup
 from cosmos_robot.engine.rotary import Rotary, rotate
@@ -73,8 +74,8 @@ class Regions:
     def compiled(cls, *, backend: str = "inductor") -> "Regions":
         """Compile both, without a break; a second shape compiles once more, for any size."""
         return cls(
-            torch.compile(project, fullgraph=True, backend=backend),
-            torch.compile(finish, fullgraph=True, backend=backend),
+            compiled(project, fullgraph=True, backend=backend),
+            compiled(finish, fullgraph=True, backend=backend),
         )
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from cosmos_robot.engine.autoencoder import Autoencoder
 from cosmos_robot.engine.batching import batches, counter
 from cosmos_robot.engine.causal_blocks import norm_silu
+from cosmos_robot.engine.compiled import compiled
 from cosmos_robot.engine.decoder_layer import PLAIN, Regions
 from cosmos_robot.engine.denoising import Guidance, Start, denoise
 from cosmos_robot.engine.exact_steps import ExactSteps
@@ -23,6 +24,7 @@ from cosmos_robot.engine.float8 import quantise
 from cosmos_robot.engine.generation import GenerationTower, Latents
 from cosmos_robot.engine.host_copy import collect
 from cosmos_robot.engine.layout import SequenceLayout
+from cosmos_robot.engine.media import require_prompt_length
 from cosmos_robot.engine.noise import draw_noise
 from cosmos_robot.engine.offload import place_towers
 from cosmos_robot.engine.presets import Preset
@@ -87,7 +89,7 @@ class Engine:
         self.autoencoder = Autoencoder(
             vae,
             causal=self.exact.causal_autoencoder,
-            activation=torch.compile(norm_silu) if self.exact.compiled else norm_silu,
+            activation=compiled(norm_silu) if self.exact.compiled else norm_silu,
         )
         self.understanding = UnderstandingTower(transformer, offloaded=self.exact.offload_understanding)
         self.generation = GenerationTower(
@@ -96,7 +98,9 @@ class Engine:
             rooms=self.exact.key_value_buffers,
             regions=Regions.compiled() if self.exact.compiled else PLAIN,
         )
-        self.loops = RecordedLoops(CudaGraphs(), capacity=self.exact.graph_capacity) if self.exact.graphs else None
+        self.loops = (
+            RecordedLoops(CudaGraphs(self.device), capacity=self.exact.graph_capacity) if self.exact.graphs else None
+        )
         self._scheduler_config = scheduler.config
         self.schedule = lru_cache(maxsize=64)(self._build_schedule)
         self._token_ids = lru_cache(maxsize=256)(partial(tokenize, tokenizer))
@@ -217,6 +221,8 @@ class Engine:
                 f"the canvas is in cells of {request.canvas.multiple} pixels, "
                 f"this checkpoint's autoencoder in cells of {self.autoencoder.spatial_factor}."
             )
+        require_prompt_length(len(self._tokens(request, request.prompt)))
+        require_prompt_length(len(self._tokens(request, request.negative_prompt)), what="negative prompt")
 
     def _generate_batch(
         self, requests: list[ModelInput], step_done: Callable[[], None], as_float: bool

@@ -7,7 +7,7 @@ IMAGE_SYSTEM_PROMPT = "You are a helpful assistant who will generate images from
 """The published wordings, their slips included: the model was trained with them."""
 
 MAX_PROMPT_TOKENS = 4096
-"""The longest prompt of the modes without actions, as in the field's server."""
+"""The longest prompt, as in the field's server."""
 
 
 def tokenize(tokenizer: Any, prompt: str, *, use_system_prompt: bool, image: bool = False) -> tuple[int, ...]:

@@ -31,24 +31,35 @@ class Recorder(Protocol):
 
 
 class CudaGraphs:
-    """Records as CUDA graphs. They share one pool of memory, which is safe: what a step leaves behind lies outside."""
+    """Records as CUDA graphs. They share one pool of memory, which is safe: what a step leaves behind lies outside.
 
-    def __init__(self) -> None:
+    Args:
+        device: what is recorded; the current one may be another, on whose streams nothing would be recorded.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, work: Callable[[], None]) -> Callable[[], None]:
         """See `Recorder`."""
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(2):  # libraries set themselves up, and compiled regions compile, outside of the recording
+        with torch.cuda.device(self._device):
+            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(2):  # libraries set themselves up, and compiled regions compile, before the recording
+                    work()
+            torch.cuda.current_stream().wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            # Another thread may use the device meanwhile, for instance to copy frames. The stream is named: the one
+            # that torch would take is of the device that was recorded first.
+            with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
                 work()
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        # Another thread may use the device meanwhile, for instance to copy frames.
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            work()
-        replay: Callable[[], None] = graph.replay
+
+        def replay() -> None:
+            with torch.cuda.device(self._device):
+                graph.replay()
+
         return replay
 
 

@@ -34,6 +34,7 @@ from cosmos_robot.serving.json_body import refusal
 from cosmos_robot.serving.local_paths import LocalPaths
 from cosmos_robot.serving.middleware import Gate
 from cosmos_robot.serving.problems import TABLE, Kind, Problem, RequestError, problem_of
+from cosmos_robot.serving.served_safety import served_safety
 from cosmos_robot.serving.service import Service
 from cosmos_robot.serving.settings import ServerSettings
 from cosmos_robot.serving.versions import package_version
@@ -79,7 +80,7 @@ def create_app(settings: ServerSettings, world_model: WorldModel | None = None) 
         from cosmos_robot.world_model import load_world_model
 
         world_model = load_world_model(
-            None if settings.checkpoint == "embedded" else settings.checkpoint, safety=settings.safety
+            None if settings.checkpoint == "embedded" else settings.checkpoint, safety=served_safety(settings.safety)
         )
     service = Service(settings, world_model)
     webhooks = WebhookDispatcher(service, WEBHOOKS)
@@ -139,5 +140,5 @@ def _framework_problem(error: Exception) -> Problem | None:
     if isinstance(error, RequestValidationError):
         return refusal([{**row, "loc": row["loc"][1:]} for row in error.errors()]).problem
     if isinstance(error, HTTPException):
-        return Problem(_HTTP_KINDS.get(error.status_code, Kind.MALFORMED), f"{error.detail}.")
+        return Problem(_HTTP_KINDS.get(error.status_code, Kind.MALFORMED), f"{error.detail.rstrip('.')}.")
     return None

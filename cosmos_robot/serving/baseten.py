@@ -1,6 +1,7 @@
 """Baseten's `predict` for Cosmos 3 Nano: six modes, media in base64, actions under `sample_outputs`."""
 
 import base64
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -49,7 +50,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/environments/production/predict", openapi_extra=json_schema(BasetenRequest))
     async def predict(request: Request, body: Annotated[BasetenRequest, Depends(read)]) -> JSONResponse:
         """Generate an image, a video, or a robot's future."""
-        asked = await run_in_threadpool(reader.question, body)
+        asked = await service.read(partial(reader.question, body))
         job, answer = await service.answer(request, asked.question, interface=STYLE.name, endpoint="predict")
         shown = await run_in_threadpool(_answer_body, body, asked, job, answer)
         await service.discard(job.id)

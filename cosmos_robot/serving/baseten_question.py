@@ -99,6 +99,7 @@ class BasetenReader:
                 f"domain {domain.name} has {domain.raw_action_dim} channels, not {body.raw_action_dim}.",
             )
         chunk = body.action_chunk_size or domain.action_chunk_size
+        self.capabilities.require_chunk(mode, chunk)
         guidance, notes = guidance_of(body.guidance)
         request = ActionRequest(
             mode=mode,  # type: ignore[arg-type]  # the other modes have gone another way

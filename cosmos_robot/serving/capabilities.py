@@ -14,6 +14,7 @@ class Capabilities:
     """What a checkpoint was made for.
 
     Attributes:
+        name: of the checkpoint for clients.
         native_canvas: the one canvas `(height, width)` that it knows, or None.
         longest_chunk: actions of its longest chunk, or None; a clip has one frame more.
         own_sampling: whether it has steps and guidance of its own, so that an interface's defaults are not for it.
@@ -23,6 +24,7 @@ class Capabilities:
         strict: whether what does not fit is refused.
     """
 
+    name: str
     native_canvas: tuple[int, int] | None = None
     longest_chunk: int | None = None
     own_sampling: bool = False
@@ -32,13 +34,14 @@ class Capabilities:
     strict: bool = False
 
     @classmethod
-    def of(cls, world_model: WorldModel, *, strict: bool = False) -> "Capabilities":
+    def of(cls, world_model: WorldModel, name: str, *, strict: bool = False) -> "Capabilities":
         """Find those of a world model; one without facts of its own has no limits of its own."""
         facts: Any = getattr(world_model, "facts", None)
         if facts is None:
-            return cls(strict=strict)
+            return cls(name, strict=strict)
         engine: Any = getattr(world_model, "engine", None)
         return cls(
+            name,
             native_canvas=facts.native_canvas,
             longest_chunk=facts.max_action_chunk_size,
             domain_ids=getattr(facts, "domain_ids", None),
@@ -75,7 +78,7 @@ class Capabilities:
         return replace(request, num_frames=most, notes=(*request.notes, note) if frames_given else request.notes)
 
     def fit_actions(self, request: ActionRequest) -> ActionRequest:
-        """Check a request of an action mode.
+        """Check the canvas of a request of an action mode.
 
         Raises:
             RequestError: if it does not fit and the server is strict.
@@ -83,12 +86,19 @@ class Capabilities:
         if self.strict and self.native_canvas is not None:
             height, width = request.frames.shape[1:3]
             self._require_canvas((height, width) if request.image_size is None else (0, 0))
-        if self.strict and self.longest_chunk is not None and request.action_chunk_size > self.longest_chunk:
-            raise _refused(
-                f"this checkpoint takes chunks of at most {self.longest_chunk} actions; "
-                f"got {request.action_chunk_size}."
-            )
         return request
+
+    def require_chunk(self, mode: str, chunk: int) -> None:
+        """Check how many actions are asked for, before a video is decoded for them.
+
+        Longer forward dynamics are chained, unless the server is strict.
+
+        Raises:
+            RequestError: if they are more than the checkpoint takes.
+        """
+        longest = self.longest_chunk
+        if longest is not None and chunk > longest and (self.strict or mode != "forward_dynamics"):
+            raise _refused(f"checkpoint {self.name} takes chunks of at most {longest} actions; got {chunk}.")
 
     def _require_canvas(self, asked: tuple[int, int] | None) -> None:
         native = self.native_canvas

@@ -17,10 +17,11 @@ class ChatStream(StreamingResponse):
     Args:
         chat: that is answered.
         lines: server-sent events.
+        headers: beside the usual ones.
     """
 
-    def __init__(self, chat: Chat, lines: AsyncIterator[str]) -> None:
-        super().__init__(lines, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    def __init__(self, chat: Chat, lines: AsyncIterator[str], headers: dict[str, str]) -> None:
+        super().__init__(lines, media_type="text/event-stream", headers={"Cache-Control": "no-store", **headers})
         self._chat = chat
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,6 +6,7 @@ place, and every answer says in `model` which that is; speech is espeak-ng's.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -15,7 +16,7 @@ from starlette.responses import JSONResponse
 
 from cosmos_robot.serving.answer import Answer
 from cosmos_robot.serving.answer_address import base_url
-from cosmos_robot.serving.answer_headers import answer_headers
+from cosmos_robot.serving.answer_headers import answer_headers, safety_header
 from cosmos_robot.serving.cosmic_answer import generation_seconds, image_record, video_record
 from cosmos_robot.serving.cosmic_bucket import PATH, Bucket
 from cosmos_robot.serving.cosmic_library import add_library
@@ -58,7 +59,7 @@ def _add_image(routes: APIRouter, service: Service, reader: CosmicReader, model:
     async def image(request: Request, bucket: Bucket, body: Annotated[CosmicImage, Depends(read)]) -> JSONResponse:
         """Generate an image."""
         base = base_url(service.settings, request)
-        question = await run_in_threadpool(reader.image, body, base)
+        question = await service.read(partial(reader.image, body, base))
         made = _Making(service, reader.library, request, "image")
         record, answer, headers = await made.answer(question, lambda given: image_record(body, bucket, given))
         shown = {"media": record.shown(base), "revised_prompt": answer.items[0].prompt_used}
@@ -87,7 +88,7 @@ def _add_videos(routes: APIRouter, service: Service, reader: CosmicReader, model
         request: Request, bucket: Bucket, body: Annotated[CosmicVideo, Depends(read_video)]
     ) -> JSONResponse:
         """Generate a video."""
-        question = await run_in_threadpool(reader.video, body, base_url(service.settings, request))
+        question = await service.read(partial(reader.video, body, base_url(service.settings, request)))
         shown, headers = await answered(request, bucket, body, question, body.duration)
         return JSONResponse(shown, headers=headers)
 
@@ -96,7 +97,7 @@ def _add_videos(routes: APIRouter, service: Service, reader: CosmicReader, model
         request: Request, bucket: Bucket, body: Annotated[CosmicExtend, Depends(read_extend)]
     ) -> JSONResponse:
         """Generate what follows a video of the library."""
-        question = await run_in_threadpool(reader.extension, body, bucket)
+        question = await service.read(partial(reader.extension, body, bucket))
         shown, headers = await answered(request, bucket, body, question, EXTENSION_SECONDS)
         more = {"source_media_id": body.media_id, "is_extension": True}
         return JSONResponse({**shown, **more}, headers=headers)
@@ -107,12 +108,13 @@ def _add_audio(routes: APIRouter, service: Service, library: MediaLibrary) -> No
     desk = SpeechDesk(library)
 
     @routes.post(PATH + "/ai/audio", openapi_extra=json_schema(CosmicAudio))
-    async def audio(request: Request, bucket: Bucket, body: Annotated[CosmicAudio, Depends(read)]) -> dict[str, Any]:
+    async def audio(request: Request, bucket: Bucket, body: Annotated[CosmicAudio, Depends(read)]) -> JSONResponse:
         """Speak a text."""
         await run_in_threadpool(service.safety.check_prompt, body.prompt)
         record = await desk.answer(request, body, bucket)
         shown = record.shown(base_url(service.settings, request))
-        return {"media": shown, "usage": audio_usage(body), "model": PROGRAM}
+        whole = {"media": shown, "usage": audio_usage(body), "model": PROGRAM}
+        return JSONResponse(whole, headers=safety_header(service.safety.name))
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
 """Cosmic's text, answered by the checkpoint's reasoner: at once, or as the events that Cosmic's client reads."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from cosmos_robot.interface.reason import ReasonChunk, Reasoning, ReasonRequest
 from cosmos_robot.serving.answer_address import base_url
+from cosmos_robot.serving.answer_headers import safety_header
 from cosmos_robot.serving.api_description import EVENT_STREAM
 from cosmos_robot.serving.chat_desk import Event
 from cosmos_robot.serving.chat_stream import ChatStream, event_line, first_event, refusal
@@ -33,6 +34,7 @@ def add_text(routes: APIRouter, service: Service, reader: CosmicReader, model: s
         model: name of the checkpoint that answers, whatever model the request names.
     """
     read = body_reader(CosmicText, depth=service.settings.limits.json_depth)
+    headers = safety_header(service.safety.name)
 
     def question(body: CosmicText, base: str) -> ReasonRequest:
         asked = reader.text(body, base)
@@ -43,14 +45,15 @@ def add_text(routes: APIRouter, service: Service, reader: CosmicReader, model: s
     @routes.post(PATH + "/ai/text", openapi_extra=json_schema(CosmicText), responses=EVENT_STREAM)
     async def text(request: Request, bucket: Bucket, body: Annotated[CosmicText, Depends(read)]) -> Response:
         """Answer a prompt or a chat, about an image or a video where one is named."""
-        chat = service.chats.open(await run_in_threadpool(question, body, base_url(service.settings, request)))
+        asked = await service.read(partial(question, body, base_url(service.settings, request)))
+        chat = service.chats.open(asked)
         events = chat.events(request)
         first = await first_event(chat, events)
         if body.stream:
             paths: LocalPaths = request.app.state.paths
-            return ChatStream(chat, _lines(first, events, model, paths))
+            return ChatStream(chat, _lines(first, events, model, paths), headers)
         try:
-            return JSONResponse(await _whole(first, events, model))
+            return JSONResponse(await _whole(first, events, model), headers=headers)
         finally:
             chat.stop()
 

@@ -5,6 +5,7 @@ fal has two hosts with equal paths; here they are two mount points, `/fal/run/` 
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -90,7 +91,7 @@ def _add_endpoint(
     @routes.post(f"{RUN}/{endpoint}", openapi_extra=json_schema(model))
     async def run(request: Request, body: Annotated[Any, Depends(read)]) -> JSONResponse:
         """Generate, and answer with the result."""
-        question = await run_in_threadpool(reader.question, body)
+        question = await service.read(partial(reader.question, body))
         job, answer = await service.answer(
             request, question, interface=STYLE.name, endpoint=endpoint, options=_options(body)
         )
@@ -102,7 +103,7 @@ def _add_endpoint(
     ) -> dict[str, Any]:
         """Accept a request into the queue."""
         webhook = await read_webhook(service, request, fal_webhook, "fal_webhook")
-        question = await run_in_threadpool(reader.question, body)
+        question = await service.read(partial(reader.question, body))
         job = await service.submit(
             question, interface=STYLE.name, endpoint=endpoint, options=_options(body), webhook=webhook
         )

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import tempfile
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -115,7 +114,8 @@ class MediaReader:
             raise RequestError.of_field(given.field, "a video is wanted here, not an image.")
         with _file(given) as path:
             _require_frame_size(path, self.limits.video_pixels, given.field)
-            kept: deque[Frames] = deque(maxlen=most if last else None)
+            kept = bytearray()  # it grows in place, and its beginning is dropped without a copy
+            shape: tuple[int, ...] | None = None
             pixels = 0
             with stream_video(path) as (frames, fps):
                 for index, frame in enumerate(frames):
@@ -127,14 +127,17 @@ class MediaReader:
                             f"{self.limits.video_pixels} pixels in all are decoded.",
                             Kind.TOO_LARGE,
                         )
-                    kept.append(frame)
-                    if not last and len(kept) == most:
+                    shape = shape or frame.shape
+                    if frame.shape != shape:
+                        raise RequestError.of_field(given.field, "the video changes its frame size; one size is read.")
+                    kept += frame.tobytes()
+                    if last and most is not None:
+                        del kept[: max(0, len(kept) - most * frame.nbytes)]
+                    elif index + 1 == most:
                         break
-        if not kept:
+        if shape is None:
             raise RequestError.of_field(given.field, "the video is empty: it has no frame.")
-        if len({frame.shape for frame in kept}) > 1:
-            raise RequestError.of_field(given.field, "the video changes its frame size; one size is read.")
-        return np.stack(list(kept)), fps
+        return np.frombuffer(kept, np.uint8).reshape(-1, *shape), fps
 
     def chunk_clip(self, given: GivenMedia, chunk: int) -> Frames:
         """Decode the beginning of a video that `chunk` actions lie in: uint8 `[chunk + 1, H, W, 3]`.

@@ -5,6 +5,7 @@ Facts: the NIM documentation of the Cosmos 3 generator, in its older and its new
 
 import base64
 import platform
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -65,7 +66,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/infer", openapi_extra=json_schema(NimRequest))
     async def infer(request: Request, body: Annotated[NimRequest, Depends(read)]) -> JSONResponse:
         """Generate an image, a video, or a robot's future."""
-        question = await run_in_threadpool(reader.question, body)
+        question = await service.read(partial(reader.question, body))
         job, answer = await service.answer(request, question, interface=STYLE.name, endpoint="/v1/infer")
         shown = await run_in_threadpool(_answer_body, body, question, answer)
         await service.discard(job.id)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.registry import get_domain
@@ -52,7 +53,7 @@ class NimReader:
             RequestError: if something does not fit.
         """
         for name in CONTROLS:
-            if name in body.model_fields_set:
+            if name in body.given:
                 raise RequestError.of_field(
                     name, "control transfer is not supported by this checkpoint.", Kind.UNSUPPORTED
                 )
@@ -136,6 +137,7 @@ class NimReader:
             _require_no_policy_fields(params, mode)
         if given is None:
             raise RequestError.of_field("input_reference", f"{mode} needs it.")
+        self.capabilities.require_chunk(mode, params.action_chunk_size)
         joint = mode == "policy" and params.observation is not None and params.action_space == "joint_pos"
         domain = get_domain(JOINT_DOMAIN) if joint else known_domain(params.domain_name, "action_params.domain_name")
         _require_width(params, domain)
@@ -275,8 +277,7 @@ def read_actions(rows_given: list[list[float]], field: str, *, rows: int, domain
     if len(rows_given) != rows or any(len(row) != width for row in rows_given):
         raise RequestError.of_field(field, f"expected {rows} rows of {width} numbers for domain {domain.name}.")
     values = np.array(rows_given, dtype=np.float64)
-    if np.abs(values).max(initial=0.0) > np.finfo(np.float32).max:
-        raise RequestError.of_field(field, "a number is too large.")
+    require_float32(values, field)
     return Actions(values.astype(np.float32), ActionSpace.MODEL, domain.name)
 
 
@@ -284,12 +285,24 @@ def _state(params: ActionParams) -> FloatArray:
     """The robot's state of DROID's policy form, whose gripper counts from closed to open."""
     field = "action_params.observation"
     given = params.observation or {}
-    joints = np.atleast_1d(np.asarray(given.get(_JOINTS, []), dtype=np.float32))
-    gripper = np.atleast_1d(np.asarray(given.get(_GRIPPER, []), dtype=np.float32))
+    joints = np.atleast_1d(np.asarray(given.get(_JOINTS, []), dtype=np.float64))
+    gripper = np.atleast_1d(np.asarray(given.get(_GRIPPER, []), dtype=np.float64))
     if joints.shape != (7,) or gripper.shape != (1,) or set(given) != {_JOINTS, _GRIPPER}:
         raise RequestError.of_field(field, f"expected {_JOINTS!r} with 7 numbers and {_GRIPPER!r} with one.")
-    state: FloatArray = np.concatenate([joints, 1 - gripper])
+    for name, values in ((_JOINTS, joints), (_GRIPPER, gripper)):
+        require_float32(values, f"{field}.{name}")
+    state: FloatArray = np.concatenate([joints, 1 - gripper]).astype(np.float32)
     return state
+
+
+def require_float32(values: NDArray[np.float64], field: str) -> None:
+    """Check that numbers are within float32.
+
+    Raises:
+        RequestError: if one is not, or is none.
+    """
+    if not (np.abs(values) <= np.finfo(np.float32).max).all():
+        raise RequestError.of_field(field, "a number is too large.")
 
 
 def _too_long(field: str) -> RequestError:

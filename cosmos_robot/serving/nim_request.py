@@ -95,7 +95,7 @@ class NimRequest(BaseModel):
 
     @model_validator(mode="after")
     def _says_each_thing_once(self) -> Self:
-        given = self.model_fields_set
+        given = self.given
         for newer, older in _SAME.items():
             if {newer, older} <= given:
                 raise ValueError(f"{newer} and {older} are the same; give one")
@@ -105,6 +105,11 @@ class NimRequest(BaseModel):
         if self.video_params is not None:
             self._require_no_second_size(self.video_params)
         return self
+
+    @property
+    def given(self) -> set[str]:
+        """Names of the fields that are given; a field that is null is not."""
+        return {name for name in self.model_fields_set if getattr(self, name) is not None}
 
     def _require_no_second_size(self, params: VideoParams) -> None:
         if params.height is not None and self.resolution is not None:

@@ -2,14 +2,15 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from cosmos_robot.interface.reason import ReasonChunk, Reasoning, ReasonRequest
+from cosmos_robot.serving.answer_headers import safety_header
 from cosmos_robot.serving.api_description import EVENT_STREAM
 from cosmos_robot.serving.chat_desk import Chat, Event
 from cosmos_robot.serving.chat_stream import ChatStream, event_line, first_event, refusal
@@ -35,6 +36,7 @@ def router(service: Service) -> APIRouter:
     served = ServedModel.of(service.settings)
     reader = ChatReader(service.reader())
     read = body_reader(ChatRequest, depth=service.settings.limits.json_depth)
+    headers = safety_header(service.safety.name)
     add_models(routes, served)
 
     def question(body: ChatRequest) -> ReasonRequest:
@@ -48,18 +50,18 @@ def router(service: Service) -> APIRouter:
     @routes.post("/v1/chat/completions", openapi_extra=json_schema(ChatRequest), responses=EVENT_STREAM)
     async def complete(request: Request, body: Annotated[ChatRequest, Depends(read)]) -> Response:
         """Answer a chat."""
-        chat = service.chats.open(await run_in_threadpool(question, body))
+        chat = service.chats.open(await service.read(partial(question, body)))
         completion = Completion(served.name)
         events = _until(chat, request, StopWords(stop_words(body)))
         if not body.stream:
             try:
-                return JSONResponse(await _whole(completion, events))
+                return JSONResponse(await _whole(completion, events), headers=headers)
             finally:
                 chat.stop()
         usage = body.stream_options is not None and body.stream_options.include_usage
         first = await first_event(chat, events)
         paths: LocalPaths = request.app.state.paths
-        return ChatStream(chat, _lines(completion, first, events, paths, usage=usage))
+        return ChatStream(chat, _lines(completion, first, events, paths, usage=usage), headers)
 
     return routes
 

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.registry import list_domains, register_domain
 from cosmos_robot.errors import CosmosRobotError
+from cosmos_robot.serving.answer_headers import safety_header
 from cosmos_robot.serving.interface_style import OWN_STYLE
 from cosmos_robot.serving.json_body import check
 from cosmos_robot.serving.local_paths import LocalPaths
@@ -28,6 +29,8 @@ def router(service: Service) -> APIRouter:
     """Make the router."""
     routes = APIRouter(tags=["openpi"])
     default = _default_domain(service)
+    named = safety_header(service.safety.name)
+    handshake = [(name.encode(), value.encode()) for name, value in named.items()]
 
     @routes.get("/healthz", response_class=PlainTextResponse, responses={503: {"description": "not ready"}})
     async def health() -> PlainTextResponse:
@@ -44,7 +47,7 @@ def router(service: Service) -> APIRouter:
         except CosmosRobotError as error:
             await socket.send_denial_response(STYLE.response(problem_of(error), paths))
             return
-        await socket.accept()
+        await socket.accept(headers=handshake)
         await OpenpiSession(socket, service, asked).run()
 
     return routes

@@ -14,6 +14,7 @@ from cosmos_robot.datasets.camera_canvas import compose
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.poses import axis_angle_from_matrix, matrix_from_rot6d
 from cosmos_robot.serving.nim import open_is_zero
+from cosmos_robot.serving.nim_question import require_float32
 from cosmos_robot.serving.problems import RequestError
 from cosmos_robot.types import FloatArray, Frames
 
@@ -151,10 +152,11 @@ def _numbers(observation: Mapping[str, Any], key: str, count: int) -> FloatArray
         raise RequestError.of_field(key, f"the observation lacks it; expected {count} number(s).")
     given = observation[key]
     try:
-        values: FloatArray = np.atleast_1d(np.asarray(given, dtype=np.float32))
+        values = np.atleast_1d(np.asarray(given, dtype=np.float64))
     except (TypeError, ValueError) as error:
         raise RequestError.of_field(key, f"expected {count} number(s).") from error
     values = values[-1] if values.ndim == 2 and len(values) else values
     if values.shape != (count,) or not np.isfinite(values).all():
         raise RequestError.of_field(key, f"expected {count} finite number(s); got an array of shape {values.shape}.")
-    return values
+    require_float32(values, key)
+    return values.astype(np.float32)

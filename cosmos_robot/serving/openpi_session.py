@@ -6,6 +6,7 @@ Each is a job of the queue like any other, so that clients share forward passes,
 import asyncio
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -142,7 +143,7 @@ class OpenpiSession:
 
     async def _infer(self, message: bytes) -> dict[str, Any]:
         """Answer one observation: `actions`, which NVIDIA's clients know as `action`."""
-        question = await run_in_threadpool(self._policy.question, message)
+        question = await self._service.read(partial(self._policy.question, message))
         job = await self._service.submit(
             question, interface=INTERFACE, endpoint=self._policy.domain.name, attached=True
         )

@@ -7,6 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
 
 from cosmos_robot.serving.answer import MEDIA_TYPES
+from cosmos_robot.serving.answer_headers import answer_headers
 from cosmos_robot.serving.middleware import FILES
 from cosmos_robot.serving.own_jobs import add_jobs, job_row
 from cosmos_robot.serving.problems import Kind, RequestError
@@ -23,11 +24,12 @@ def router(service: Service) -> APIRouter:
     @routes.get(FILES + "{job_id}/{name}", response_class=FileResponse)
     async def file(job_id: str, name: str) -> FileResponse:
         """Give an image or a video of an answer."""
-        answer = await service.result(await service.job(job_id))
+        job = await service.job(job_id)
+        answer = await service.result(job)
         if name not in {item.media for item in answer.items}:
             raise RequestError(Kind.NOT_FOUND, "there is no such file.")
         path = answer.folder / name
-        return FileResponse(path, media_type=MEDIA_TYPES[path.suffix])
+        return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers=answer_headers(job, answer))
 
     @routes.get(KEYS_PATH)
     async def webhook_keys() -> dict[str, Any]:

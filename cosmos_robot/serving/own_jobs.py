@@ -7,6 +7,7 @@ waits for the answer on as many connections as it takes, is told the steps meanw
 import asyncio
 import base64
 import contextlib
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -14,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from cosmos_robot.serving.answer import MEDIA_TYPES, Answer
+from cosmos_robot.serving.answer_headers import answer_headers
 from cosmos_robot.serving.api_description import accepted
 from cosmos_robot.serving.interface_style import OWN_STYLE
 from cosmos_robot.serving.job import Job, JobState, is_id
@@ -38,7 +40,7 @@ def add_jobs(routes: APIRouter, service: Service) -> None:
         """Accept a job under the client's own id, a random UUID; one that is known is not accepted again."""
         if not is_id(job_id):
             raise RequestError.of_field("job_id", "expected a random UUID in lower case.")
-        question = await run_in_threadpool(own_question, body, media, service.capabilities)
+        question = await service.read(partial(own_question, body, media, service.capabilities))
         async with arriving:  # of one id sent twice, the second waits until the first is known
             if await run_in_threadpool(service.store.get, job_id) is None:
                 await service.submit(question, interface=OWN_STYLE.name, endpoint="jobs", job_id=job_id)
@@ -55,7 +57,8 @@ def add_jobs(routes: APIRouter, service: Service) -> None:
             job = await service.job(job_id)
         if not job.state.final:
             return JSONResponse(job_row(service, job), status_code=202)
-        return JSONResponse(await run_in_threadpool(_shown, job, await service.result(job)))
+        found = await service.result(job)
+        return JSONResponse(await run_in_threadpool(_shown, job, found), headers=answer_headers(job, found))
 
     @routes.delete("/jobs/{job_id}/answer", status_code=204, response_class=Response)
     async def taken(job_id: str) -> None:

@@ -15,6 +15,7 @@ from cosmos_robot.serving.question import Question, Request
 from cosmos_robot.types import ActionMode, ActionSpace, Frames
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Fps = Annotated[float, Field(ge=0.01, le=1000)]
 Steps = Annotated[int, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Rounds = Annotated[int, Field(ge=1, le=3)]
@@ -35,7 +36,7 @@ class OwnActionRequest(BaseModel):
     prompt: str = ""
     negative_prompt: str = ""
     image_size: int | str | None = None
-    fps: Number | None = None
+    fps: Fps | None = None
     view_point: str | None = None
     num_steps: Steps | None = None
     guidance: Number | None = None
@@ -59,7 +60,7 @@ class OwnMediaRequest(BaseModel):
     height: Annotated[int, Field(ge=1)] | None = None
     width: Annotated[int, Field(ge=1)] | None = None
     num_frames: Annotated[int, Field(ge=1, le=400)] | None = None
-    fps: Number | None = None
+    fps: Fps | None = None
     enable_sound: bool = False
     num_steps: Steps | None = None
     guidance: Number | None = None
@@ -99,6 +100,7 @@ def own_question(body: OwnJob, media: MediaReader, capabilities: Capabilities) -
     for index, item in enumerate(body.requests):
         place = f"requests.{index}"
         if isinstance(item, OwnActionRequest):
+            capabilities.require_chunk(item.mode, item.action_chunk_size)
             requests.append(capabilities.fit_actions(_action_request(item, media, place)))
         else:
             asked = _media_request(item, media, place)

@@ -4,6 +4,7 @@ Of its table of statuses 402 is never given: nobody has a balance here.
 """
 
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -117,7 +118,7 @@ def _add_endpoint(
                 "with sync_mode the answer comes at once and no webhook is called; leave one of them out.",
             )
         webhook = await read_webhook(service, request, x_webhook_url, WEBHOOK_HEADER)
-        question = await run_in_threadpool(reader.question, body)
+        question = await service.read(partial(reader.question, body))
         base = base_url(service.settings, request)
         if body.sync_mode:
             job, answer = await service.answer(request, question, interface=STYLE.name, endpoint=name)

@@ -1,5 +1,6 @@
 """What a job asks of the world model, in a form that outlives the process: plain words in JSON, arrays in one file."""
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -88,6 +89,12 @@ class Question:
         with np.load(folder / _NUMBERS, allow_pickle=False) as arrays:
             requests = tuple(_request(row, index, arrays) for index, row in enumerate(found["requests"]))
         return cls(requests, **{name: found[name] for name in _OWN_WORDS if name in found})
+
+    @staticmethod
+    def drop_media(folder: Path) -> None:
+        """Remove the arrays of a question that is not asked again: they take more room than all else."""
+        with contextlib.suppress(OSError):  # the folder is forgotten with its job in the end
+            (folder / _NUMBERS).unlink()
 
 
 def _request(words: dict[str, Any], index: int, arrays: Mapping[str, Any]) -> Request:

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from cosmos_robot.interface.world_model import WorldModel
-from cosmos_robot.safety.checker import choose_safety
 from cosmos_robot.serving.answer import Answer, read_answer
 from cosmos_robot.serving.capabilities import Capabilities
 from cosmos_robot.serving.chat_desk import ChatDesk
@@ -25,6 +25,7 @@ from cosmos_robot.serving.metrics import Metrics
 from cosmos_robot.serving.problems import DATABASE_ERRORS, Kind, RequestError
 from cosmos_robot.serving.question import Question
 from cosmos_robot.serving.recovery import recover
+from cosmos_robot.serving.served_safety import safety_of
 from cosmos_robot.serving.settings import ServerSettings
 from cosmos_robot.serving.webhook_signature import SigningKey
 from cosmos_robot.serving.webhook_store import Webhook, WebhookStore, insertion, untold
@@ -33,6 +34,8 @@ from cosmos_robot.serving.worker import NOT_READY, Hooks, Worker
 _LOG = logging.getLogger("cosmos_robot.serving")
 _ENDED_WATCHES = 1_000
 """Of so many ended jobs the log is kept beside that of open ones."""
+_READERS = 16
+"""Requests whose media are fetched and decoded at once."""
 
 
 class Service:
@@ -46,8 +49,8 @@ class Service:
     def __init__(self, settings: ServerSettings, world_model: WorldModel) -> None:
         self.settings = settings
         self.world_model = world_model
-        self.capabilities = Capabilities.of(world_model, strict=settings.strict)
-        self.safety = choose_safety(settings.safety)
+        self.capabilities = Capabilities.of(world_model, settings.shown_checkpoint, strict=settings.strict)
+        self.safety = safety_of(world_model, settings.safety)
         self.metrics = Metrics()
         self.folder = DataFolder(settings.data)
         limits = settings.limits
@@ -59,6 +62,7 @@ class Service:
         self.signing_key = SigningKey(settings.data / "webhook.key")
         self.watches = Watches(most=limits.queued + _ENDED_WATCHES)
         self.paths = LocalPaths.of(settings)
+        self._reading = CapacityLimiter(_READERS)
         self._cleaner: asyncio.Task[None] | None = None
         self._worker = Worker(
             world_model,
@@ -68,6 +72,7 @@ class Service:
             longest=self.capabilities.longest_chunk,
             hooks=Hooks(self._tell_changed, self.watches.tell_stepped, self.metrics.count_batch),
             paths=self.paths,
+            safety=self.safety.name,
         )
 
     @property
@@ -85,6 +90,13 @@ class Service:
             redirects=settings.limits.redirects,
         )
         return MediaReader(settings.limits, fetcher)
+
+    async def read[Value](self, work: Callable[[], Value]) -> Value:
+        """Read a request, whose media are fetched and decoded, in a thread.
+
+        These threads are for that alone: while they all wait for slow addresses, the others answer everything else.
+        """
+        return await to_thread.run_sync(work, limiter=self._reading)
 
     async def start(self) -> None:
         """Take up what an earlier process left, and begin to work."""
@@ -167,10 +179,13 @@ class Service:
         job = await self.submit(question, interface=interface, endpoint=endpoint, attached=True, options=options)
         try:
             ended = await self.wait(job.id, request)
+            return ended, await self.result(ended)
         except asyncio.CancelledError:
             self._worker.cancel(job.id)
             raise
-        return ended, await self.result(ended)
+        except Exception:
+            await self.discard(job.id)  # nobody will ask for what is left of it
+            raise
 
     async def result(self, job: Job) -> Answer:
         """The answer of a job that has ended.
@@ -236,9 +251,14 @@ class Service:
         await self.discard(job_id)
 
     def _check(self, question: Question) -> None:
-        """Let the safety checker look at the prompts, before anything waits or is generated."""
+        """Look at the prompts before anything waits or is generated: how long they are, and whether they are safe."""
+        most = self.settings.limits.prompt_characters
         for request in question.requests:
-            for prompt in (request.prompt, request.negative_prompt):
+            for field in ("prompt", "negative_prompt"):
+                prompt = getattr(request, field)
+                if prompt and len(prompt) > most:
+                    message = f"too long: {len(prompt)} characters, at most {most} are taken. Shorten it."
+                    raise RequestError.of_field(field, message)
                 if prompt:
                     self.safety.check_prompt(prompt)
 
@@ -255,7 +275,8 @@ class Service:
 
     def _take_up(self) -> None:
         self.folder.remove_all_but(self.store.ids())
-        recover(self.store, self.folder, restarted=True)
+        for job_id in recover(self.store, self.folder, restarted=True):
+            self._tell_changed(job_id)
         self._forget()
 
     def _forget(self) -> None:
@@ -275,6 +296,8 @@ class Service:
                 _LOG.exception("old jobs cannot be removed; trying again later")
 
     def _tell_changed(self, job_id: str) -> None:
-        """Called by the worker's thread."""
+        """Called by any thread."""
         job = self.store.get(job_id)
+        if job is not None and job.state.final:
+            Question.drop_media(self.folder.job(job_id))
         self.watches.tell_changed(job_id, "gone" if job is None else job.state.value)

@@ -22,6 +22,7 @@ class Limits:
         video_frames: frames of a video that are decoded.
         video_pixels: pixels of all of them together.
         action_rows: rows of an action sequence.
+        prompt_characters: of a prompt; what the model takes is counted in tokens, which takes time, and is less.
         queued: jobs that wait; more are answered 429.
         fetch_seconds: to fetch one URL, redirects and all.
         redirects: that a fetch follows.
@@ -35,6 +36,7 @@ class Limits:
     video_frames: int = 1_000
     video_pixels: int = 1_000_000_000
     action_rows: int = 10_000
+    prompt_characters: int = 50_000
     queued: int = 256
     fetch_seconds: float = 20.0
     redirects: int = 4

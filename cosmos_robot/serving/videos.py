@@ -6,13 +6,14 @@ so that its clients can read why.
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 
 from cosmos_robot.serving.answer_headers import answer_headers
 from cosmos_robot.serving.api_description import query_parameters
@@ -59,7 +60,7 @@ def router(service: Service) -> APIRouter:
     async def read(request: Request) -> tuple[Question, dict[str, Any]]:
         asked: GivenVideo = await read_videos(request, service.settings.limits)
         served.require(asked.body.model)
-        question = await run_in_threadpool(reader.question, asked)
+        question = await service.read(partial(reader.question, asked))
         return question, remembered(asked.body, question, served.name)
 
     Asked = Annotated[tuple[Question, dict[str, Any]], Depends(read)]
@@ -115,9 +116,11 @@ def _add_stored(routes: APIRouter, service: Service) -> None:
         }
 
     @routes.get("/v1/videos/{shown}")
-    async def retrieve(shown: str) -> dict[str, Any]:
+    async def retrieve(shown: str) -> JSONResponse:
         """Show where a video stands; a completed one with its actions, where it has such."""
-        return await _shown(service, await find(shown))
+        job = await find(shown)
+        headers = answer_headers(job, await service.result(job)) if job.state is JobState.DONE else {}
+        return JSONResponse(await _shown(service, job), headers=headers)
 
     @routes.get("/v1/videos/{shown}/content", response_class=FileResponse)
     async def content(request: Request, shown: str) -> FileResponse:
@@ -129,7 +132,10 @@ def _add_stored(routes: APIRouter, service: Service) -> None:
             raise RequestError(Kind.NOT_FOUND, "this video is not completed yet; ask for its status.")
         answer = await service.result(job)
         return FileResponse(
-            answer.folder / str(answer.items[0].media), media_type="video/mp4", filename=f"{video_id(job.id)}.mp4"
+            answer.folder / str(answer.items[0].media),
+            media_type="video/mp4",
+            filename=f"{video_id(job.id)}.mp4",
+            headers=answer_headers(job, answer),
         )
 
     @routes.delete("/v1/videos/{shown}")

@@ -170,6 +170,7 @@ class VideosReader:
                 Kind.UNSUPPORTED,
             )
         chunk = _chunk(body, extra, domain)
+        self.capabilities.require_chunk(mode, chunk)
         frames = (
             self.media.chunk_clip(given, chunk)
             if mode == "inverse_dynamics"

@@ -10,10 +10,11 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cosmos_robot.errors import CosmosRobotError, CosmosRobotWarning, InvalidInputError
 from cosmos_robot.interface.world_model import WorldModel
+from cosmos_robot.safety.checker import NoChecker
 from cosmos_robot.serving.answer import write_answer
 from cosmos_robot.serving.ask import Result, ask
 from cosmos_robot.serving.data_folder import DataFolder
@@ -64,6 +65,7 @@ class Worker:
         longest: actions of the longest chunk that the model takes, or None.
         hooks: see `Hooks`.
         paths: of this machine, which nobody is told who asks what became of a job.
+        safety: the checker that has looked at the prompts, for answers of a model that has none.
     """
 
     def __init__(
@@ -76,10 +78,11 @@ class Worker:
         longest: int | None,
         hooks: Hooks,
         paths: LocalPaths,
+        safety: str,
     ) -> None:
         self._world_model, self._store, self._folder = world_model, store, folder
         self._batching, self._longest, self._hooks = batching, longest, hooks
-        self._paths = paths
+        self._paths, self._safety = paths, safety
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._unwanted: set[str] = set()
@@ -236,7 +239,10 @@ class Worker:
                 self._end(job, self._store.cancel(job.id, (JobState.RUNNING,)))
                 continue
             hide = self._paths.hide
-            written = self._pool.submit(write_answer, self._folder.job(job.id), question, own, seconds, hide=hide)
+            checked = [
+                result if result.safety != NoChecker.name else replace(result, safety=self._safety) for result in own
+            ]
+            written = self._pool.submit(write_answer, self._folder.job(job.id), question, checked, seconds, hide=hide)
             error = written.exception()
             if error is None:
                 notes = (*written.result().notes, *map(hide, doubts))

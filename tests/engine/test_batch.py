@@ -1,8 +1,12 @@
 """A batch gives what its items give alone: own prompt, start, actions and seed each."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from action_case import SIZES, model_input, recording
+
+from cosmos_robot.errors import InvalidInputError
 
 
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
@@ -53,3 +57,12 @@ def test_max_batch_splits(engines):
     engine.max_batch = 16
     for one, other in zip(whole, split, strict=True):
         np.testing.assert_allclose(one.actions, other.actions, atol=1e-4)
+
+
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
+def test_a_prompt_that_is_too_long_is_refused_before_anything_is_computed(field, engines, monkeypatch):
+    engine = engines("nano")
+    monkeypatch.setattr(engine, "denoise", lambda *_: pytest.fail("it was generated"))
+    request = model_input("policy", *recording(SIZES[0]))
+    with pytest.raises(InvalidInputError, match=f"the {field.replace('_', ' ')} is too long"):
+        engine.generate([request, replace(request, **{field: "a b " * 5000})])

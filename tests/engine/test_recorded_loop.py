@@ -1,5 +1,7 @@
 """Recorded loops give what plain ones give, are made anew for another shape, and never pile up."""
 
+from contextlib import contextmanager
+
 import action_case
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from step_recorder import Repeater
 from cosmos_robot.engine.engine import Engine
 from cosmos_robot.engine.exact_steps import ExactSteps
 from cosmos_robot.engine.media import generate_media
-from cosmos_robot.engine.recorded_loop import RecordedLoops
+from cosmos_robot.engine.recorded_loop import CudaGraphs, RecordedLoops
 
 PLAIN = ExactSteps.none()
 
@@ -169,3 +171,52 @@ def test_moved_weights_are_recorded_anew():
     changed = Engine.from_pipeline(pipeline, exact=PLAIN).generate([request], as_float=True)
     assert_same(engine.generate([request], as_float=True), changed)
     assert repeater.recordings == 2
+
+
+def test_a_cuda_graph_is_recorded_and_replayed_on_its_own_device(monkeypatch):
+    """The current device may be another: on its stream nothing would be recorded, and replays would do nothing."""
+    current, told = [torch.device("cuda:0")], []
+
+    @contextmanager
+    def device(wanted):
+        current.append(wanted)
+        yield
+        current.pop()
+
+    @contextmanager
+    def entered(name, **options):
+        told.append((name, current[-1]))
+        yield
+
+    class Stream:
+        def __init__(self):
+            self.device = current[-1]
+
+        def wait_stream(self, other):
+            assert other.device == self.device
+
+    class Graph:
+        def replay(self):
+            told.append(("replay", current[-1]))
+
+    def recording(graph, *, pool, stream, capture_error_mode):
+        assert stream.device == current[-1]
+        return entered("record")
+
+    for name, double in {
+        "device": device,
+        "Stream": Stream,
+        "current_stream": Stream,
+        "stream": lambda stream: entered("warm up"),
+        "CUDAGraph": Graph,
+        "graph": recording,
+        "graph_pool_handle": lambda: (0, 1),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, double)
+    second = torch.device("cuda:1")
+    work = []
+    replay = CudaGraphs(second)(lambda: work.append(current[-1]))
+    replay()
+    assert work == [second] * 3
+    assert told == [("warm up", second), ("record", second), ("replay", second)]
+    assert current == [torch.device("cuda:0")]

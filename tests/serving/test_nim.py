@@ -12,6 +12,7 @@ from cosmos_robot.domains.registry import get_domain
 
 ACTIONS = np.random.default_rng(3).uniform(-1, 1, (16, 10)).astype(np.float32).tolist()
 ACTION_PARAMS = {"domain_name": "bridge_orig_lerobot", "action_chunk_size": 16}
+JOINTS, GRIPPER = "observation/joint_position", "observation/gripper_position"
 T2V = {"prompt": "A robot."}
 T2I = {"prompt": "A robot.", "model_mode": "text2image"}
 HEX = "0" * 64
@@ -73,6 +74,9 @@ FIELDS = [
     ),
     (T2I, {"mode": "text2image", "num_frames": None, "num_steps": 50, "guidance": 4.0, "shift": 3.0}),
     ({**T2I, "num_frames": 1, "resolution": "720"}, {"resolution": "720_1_1"}),
+    ({**T2V, "edge": None, "transfer": None}, {"mode": "text2video"}),
+    ({"image": None, "input_reference": "PNG"}, {"mode": "image2video"}),
+    ({**T2V, "steps": None, "num_inference_steps": 1}, {"num_steps": 1}),
     ({"image": "PNG"}, {"mode": "image2video", "prompt": ""}),
     ({"input_reference": "PNG URI"}, {"mode": "image2video"}),
     ({"image": "PNG", "model_mode": "image2video"}, {"mode": "image2video"}),
@@ -173,6 +177,8 @@ REFUSED = [
     ({**POLICY, **params(action_space="joints")}, 400, "action_space"),
     ({**POLICY, **params(history_length=2)}, 400, "history"),
     ({**POLICY, **params(observation={"observation/joint_position": [0.0] * 6})}, 400, "observation"),
+    ({**POLICY, **params(observation={JOINTS: [1e300] * 7, GRIPPER: 0.0})}, 400, f"{JOINTS}\"], \"msg\": \"a number"),
+    ({**POLICY, **params(observation={JOINTS: [0.0] * 7, GRIPPER: 1e300})}, 400, f"{GRIPPER}\"], \"msg\": \"a number"),
     ({**ID, **params(action_chunk_size=24)}, 400, "video has 21"),
 ]  # fmt: skip
 

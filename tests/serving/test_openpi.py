@@ -40,6 +40,7 @@ LIBERO = {
     "prompt": "open the drawer",
 }
 JOINT = "/openpi?domain=droid_lerobot_joint"
+NO_BYTES = {"__ndarray__": True, "data": None, "dtype": "|u1", "shape": [96, 96, 3]}
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +176,7 @@ BAD = [
     ("", pack({**PUSHT, "observation/image": "a.png"}), "observation/image: expected a picture"),
     ("", pack({**PUSHT, "observation/image": PICTURE[..., :2]}), "3 channels"),
     ("", pack({**PUSHT, "observation/image": PICTURE.astype(np.int64)}), "int64"),
+    ("", pack({**PUSHT, "observation/image": NO_BYTES}), "openpi's form"),
     ("", pack({**PUSHT, "observation/image": PICTURE.astype(float)}), "from 0 to 1"),
     ("", pack({**PUSHT, "observation/image": np.full((8, 8, 3), np.nan)}), "from 0 to 1"),
     (JOINT, pack({k: v for k, v in DROID.items() if "image_2" not in k}), "observation/exterior_image_2_left"),
@@ -182,6 +184,7 @@ BAD = [
     (JOINT, pack({**DROID, "observation/joint_position": np.zeros(6)}), "7 finite"),
     (JOINT, pack({**DROID, "observation/gripper_position": "open"}), "1 number"),
     (JOINT, pack({**DROID, "observation/joint_position": np.full(7, np.nan)}), "7 finite"),
+    (JOINT, pack({**DROID, "observation/joint_position": np.full(7, 1e300)}), "joint_position: a number is too large"),
     ("/openpi?domain=libero", pack(PUSHT), "observation/wrist_image"),
     ("", pack({**PUSHT, "prompt": "break"}), "its log says why"),
 ]  # fmt: skip

@@ -146,6 +146,8 @@ REFUSED = [
     ([{**ACTION, "frames": "PNG", "state": [1.0]}], "requests.0.state"),
     ([{**ACTION, "frames": "PNG", "domain": "droid_lerobot_joint"}], "requests.0.state"),
     ([{**ACTION, "frames": "PNG", "guidance": 0.5}], "guidance"),
+    ([{**ACTION, "frames": "PNG", "fps": 1e300}], "fps"),
+    ([{"mode": "text2video", "prompt": "x", "fps": 0.001}], "fps"),
     ([{**ACTION, "frames": "PNG", "mode": "forward_dynamics", "actions": ROWS[:3]}], "16 rows"),
     ([{**ACTION, "frames": "PNG", "mode": "inverse_dynamics"}], "17 frames"),
 ]
@@ -171,3 +173,22 @@ def test_a_job_that_fails_says_why(client):
     answer = client.get(f"{url}/answer?wait=10")
     assert answer.status_code == 500
     assert answer.json()["error"]["type"] == "internal"
+
+
+def test_the_media_of_a_question_go_when_its_job_ends(serve, png, tmp_path):
+    model = SteppingModel()
+    with serve(model, data=tmp_path / "kept") as client:
+        for seed, end in enumerate(("answered", "failed", "cancelled")):
+            model.gate.clear()
+            prompt = "break" if end == "failed" else ""
+            accepted, url = put(client, {**ACTION, "frames": png, "prompt": prompt, "seed": seed})
+            numbers = tmp_path / "kept" / url.removeprefix("/") / "question.npz"
+            assert (accepted.status_code, numbers.is_file()) == (202, True)
+            if end == "cancelled":
+                client.delete(url)
+            model.gate.set()
+            client.get(f"{url}/answer?wait=10")
+            begun = time.monotonic()
+            while numbers.exists():
+                assert time.monotonic() - begun < 10, end
+                time.sleep(0.01)

@@ -1,15 +1,25 @@
 """The core, whatever the interface: batches, cancellation, limits, keys, a free event loop, nothing local in answers."""
 
 import concurrent.futures
+import socket
 import threading
 import time
+import tracemalloc
+import uuid
 
 import numpy as np
 import pytest
 from stepping_model import SteppingModel
+from talking_model import TalkingModel
 
-from cosmos_robot.errors import CosmosRobotError, InvalidInputError
+from cosmos_robot.errors import CosmosRobotError, InvalidInputError, UnsafeContentError
+from cosmos_robot.interface.media_request import MediaRequest
+from cosmos_robot.serving import app, served_safety
+from cosmos_robot.serving.job import Job, JobState, new_id
 from cosmos_robot.serving.job_store import JobStore
+from cosmos_robot.serving.media_input import MediaReader
+from cosmos_robot.serving.question import Question
+from cosmos_robot.serving.service import Service
 from cosmos_robot.serving.settings import Batching, Limits, ServerSettings
 
 ASKED = {"prompt": "A robot.", "num_frames": 25}
@@ -316,3 +326,210 @@ def test_many_at_once_are_each_answered_once(serve, pool):
 def test_a_database_that_cannot_be_used(url, said, tmp_path):
     with pytest.raises(CosmosRobotError, match=said):
         JobStore(url, queued=1, retry_after=1)
+
+
+# What a request may cost
+
+
+def test_a_prompt_that_is_absurdly_long_never_waits(serve):
+    with serve(limits=Limits(prompt_characters=100)) as client:
+        for field in ("prompt", "negative_prompt"):
+            refused = infer(client, **{field: "x" * 101})
+            assert refused.status_code == 400
+            assert refused.json()["detail"][0]["loc"] == ["body", field]
+            assert "too long: 101 characters" in refused.text
+        assert sum(states(client).values()) == 0
+        assert infer(client, prompt="x" * 100).status_code == 200
+
+
+INVERSE = {"action_mode": "inverse_dynamics", "domain_name": "pusht", "action_chunk_size": 20}
+TOO_LONG = {
+    "nim": ("POST", "/v1/infer", lambda video: {
+        "model_mode": "inverse_dynamics", "input_reference": video,
+        "action_params": {"domain_name": "pusht", "action_chunk_size": 20}}),
+    "baseten": ("POST", "/predict", lambda video: {
+        "model_mode": "inverse_dynamics", "vision_path": f"data:video/mp4;base64,{video}", "domain_name": "pusht",
+        "action_chunk_size": 20}),
+    "videos": ("POST", "/v1/videos", lambda video: {
+        "prompt": "x", "input_reference": f"data:video/mp4;base64,{video}", "extra_params": INVERSE}),
+    "own": ("PUT", f"/jobs/{uuid.uuid4()}", lambda video: {
+        "requests": [{"mode": "inverse_dynamics", "domain": "pusht", "frames": video, "action_chunk_size": 20}]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("interface", TOO_LONG)
+def test_a_chunk_past_the_checkpoints_longest_is_refused_before_its_video_is_decoded(
+    interface, serve, mp4, monkeypatch
+):
+    method, path, body = TOO_LONG[interface]
+    monkeypatch.setattr(MediaReader, "clip", lambda *_, **__: pytest.fail("it was decoded"))
+    with serve(SteppingModel(longest=16)) as client:
+        refused = client.request(method, path, json=body(mp4))
+        assert 400 <= refused.status_code < 500, refused.text
+        assert "checkpoint embedded takes chunks of at most 16 actions; got 20." in refused.text
+        assert sum(states(client).values()) == 0
+
+
+def test_a_request_that_fails_leaves_no_files(serve, png, tmp_path):
+    with serve(data=tmp_path / "kept") as client:
+        assert infer(client, prompt="break", image=png).status_code == 500
+        assert states(client)["failed"] == 1
+        assert list((tmp_path / "kept" / "jobs").iterdir()) == []
+
+
+def test_the_media_of_what_a_restart_ends_go_too(serve, tmp_path):
+    left = Service(ServerSettings(data=tmp_path / "kept"), SteppingModel())
+    question = Question((MediaRequest(mode="text2video", prompt="A robot."),))
+    job = Job(new_id(), "nim", "/v1/infer", "text2video", JobState.QUEUED, True, question.batch_key, time.time())
+    question.write(left.folder.make_job(job.id))
+    left.store.accept(job, ())
+    left.store.close()
+    left.folder.close()
+    with serve(data=tmp_path / "kept") as client:
+        assert states(client)["failed"] == 1
+        assert [path.name for path in left.folder.job(job.id).iterdir()] == ["question.json"]
+
+
+@pytest.mark.parametrize(("most", "last", "shown"), [(None, False, 21), (20, False, 20), (20, True, 20)])
+def test_a_video_is_held_once_while_it_is_decoded(most, last, shown, serve, mp4_bytes):
+    with serve() as client:
+        reader = client.app.state.service.reader()
+        given = reader.sort(mp4_bytes, "video")
+        reader.clip(given)
+        tracemalloc.start()
+        frames, _ = reader.clip(given, most=most, last=last)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert frames.shape == (shown, 64, 96, 3)
+        assert peak < 1.6 * frames.nbytes
+        np.testing.assert_allclose(frames[0].mean(), 20 if last else 10, atol=1)
+
+
+def test_slow_addresses_hold_up_nothing_but_what_has_media(serve):
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            serve(allow_urls=True, url_hosts=(host,), limits=Limits(fetch_seconds=2.0)) as client,
+            concurrent.futures.ThreadPoolExecutor(60) as many,
+        ):
+            asked = [many.submit(infer, client, image=f"http://{host}/a.png") for _ in range(60)]
+            time.sleep(0.5)
+            begun = time.monotonic()
+            assert client.get("/jobs").status_code == 200
+            assert time.monotonic() - begun < 1.0
+            assert {future.result().status_code for future in asked} == {400}
+
+
+# Which safety checker ran
+
+
+FAL = "/fal/run/nvidia/cosmos-3-super/text-to-image"
+PIXAZO = "/cosmos-3-super-text-to-image/v1/cosmos-3-super-text-to-image-request"
+CHAT = {"messages": [{"role": "user", "content": "Hello?"}]}
+ANSWERED = {
+    "nim": ("/v1/infer", ASKED),
+    "baseten": ("/predict", {**ASKED, "model_mode": "text2video"}),
+    "fal": (FAL, {"prompt": "A robot."}),
+    "pixazo": (PIXAZO, {"prompt": "A robot.", "sync_mode": True}),
+    "videos": ("/v1/videos/sync", {"prompt": "A robot."}),
+    "chat": ("/v1/chat/completions", CHAT),
+    "chat's stream": ("/v1/chat/completions", {**CHAT, "stream": True}),
+    "cosmic's image": ("/v3/buckets/robots/ai/image", {"prompt": "A robot."}),
+    "cosmic's text": ("/v3/buckets/robots/ai/text", {"prompt": "A robot."}),
+    "cosmic's stream": ("/v3/buckets/robots/ai/text", {"prompt": "A robot.", "stream": True}),
+}
+
+
+@pytest.mark.parametrize("safety", ["words", "off"])
+def test_every_interface_says_which_safety_checker_ran(safety, serve):
+    with serve(TalkingModel(), safety=safety) as client:
+        for interface, (path, body) in ANSWERED.items():
+            answer = client.post(path, json=body)
+            assert answer.status_code == 200, (interface, answer.text)
+            assert answer.headers["x-cosmos-robot-safety"] == safety, interface
+        job = f"/jobs/{uuid.uuid4()}"
+        client.put(job, json={"requests": [{"mode": "text2image", "prompt": "A robot."}]})
+        answer = client.get(f"{job}/answer?wait=10")
+        assert (answer.headers["x-cosmos-robot-safety"], answer.json()["items"][0]["safety"]) == (safety, safety)
+
+
+class Counting:
+    """A checker that remembers what it was asked."""
+
+    name = "counting"
+
+    def __init__(self):
+        self.asked = []
+
+    def check_prompt(self, prompt):
+        self.asked.append(prompt)
+        if "bad" in prompt:
+            raise UnsafeContentError("refused.")
+
+    def check_frames(self, frames):
+        return frames
+
+
+class CheckedModel(SteppingModel):
+    """Asks its checker as a model on this machine does."""
+
+    def __init__(self, safety):
+        super().__init__()
+        self.safety = safety
+
+    def generate_media(self, requests, **options):
+        for request in requests:
+            self.safety.check_prompt(request.prompt)
+        return super().generate_media(requests, **options)
+
+
+def test_a_prompt_goes_through_one_checker_once(serve):
+    checker = Counting()
+    model = CheckedModel(served_safety.AskedOnce(checker))
+    with serve(model) as client:
+        assert client.app.state.service.safety is model.safety
+        assert infer(client).headers["x-cosmos-robot-safety"] == "counting"
+        assert checker.asked == ["A robot."]
+        assert [infer(client, prompt="bad").status_code for _ in range(2)] == [400, 400]
+        assert checker.asked == ["A robot.", "bad", "bad"]
+
+
+@pytest.mark.parametrize("starter", ["application", "command"])
+def test_a_server_builds_its_checker_once(starter, tmp_path, monkeypatch):
+    built, given = [], []
+
+    def build(choice):
+        built.append(choice)
+        return Counting()
+
+    def load(*_, safety, **__):
+        given.append(safety)
+        return SteppingModel()
+
+    served_safety.served_safety.cache_clear()
+    monkeypatch.setattr(served_safety, "choose_safety", build)
+    if starter == "application":
+        monkeypatch.setattr("cosmos_robot.world_model.load_world_model", load)
+        made = [app.create_app(ServerSettings(data=tmp_path, safety="guardrail"))]
+    else:
+        from cosmos_robot.cli.serve import serve
+
+        made = []
+        monkeypatch.setattr("cosmos_robot.cli.model_choice.ModelChoice.load", load)
+        run = "cosmos_robot.serving.run_server.run_server"
+        monkeypatch.setattr(run, lambda settings, model, **_: made.append(app.create_app(settings, model)))
+        serve(data=tmp_path, safety="guardrail")
+    assert built == ["guardrail"]
+    assert made[0].state.service.safety is given[0]
+    served_safety.served_safety.cache_clear()
+
+
+def test_sentences_of_the_server_end_once_and_name_every_interface(client):
+    from cosmos_robot.cli.serve import serve
+
+    files = [("input_reference", (f"{name}.png", b"x")) for name in "ab"]
+    refused = client.post("/v1/videos", files=files).json()["error"]["message"]
+    assert refused.endswith("Maximum number of files is 1.")
+    assert all(
+        name in serve.__doc__ for name in ("NIM", "OpenAI", "vLLM", "Baseten", "fal", "Pixazo", "Cosmic", "openpi")
+    )
