@@ -22,7 +22,7 @@ from perfect_pusht import PerfectPushT
 from cosmos_robot.benchmarks.agreement_config import COMMITTED as COMMITTED_FILE
 from cosmos_robot.benchmarks.agreement_config import AgreementConfig
 from cosmos_robot.benchmarks.agreement_report import agreement_table, least_gap, policies_table
-from cosmos_robot.benchmarks.agreement_suite import COVERAGE, ERROR, REAL, AgreementSuite
+from cosmos_robot.benchmarks.agreement_suite import COVERAGE, ERROR, REAL, AgreementSuite, policy_means
 from cosmos_robot.benchmarks.pusht_expert import Grade
 from cosmos_robot.benchmarks.report import write_report
 from cosmos_robot.benchmarks.report_figures import compare, read_figures
@@ -236,3 +236,23 @@ def test_other_weights_at_the_same_place_are_told_apart(tmp_path):
 
     assert write(b"one") == write(b"one") != write(b"two")
     assert weights_digest("nvidia/Cosmos3-Nano") is None
+
+
+def test_the_published_figures_are_those_of_the_published_rows():
+    results = COMMITTED_FILE.parent / "results"
+    rows = [json.loads(line) for line in (results / "agreement_rows.jsonl").read_text().splitlines()]
+    told = {
+        (figure["metric"], figure["variant"]): figure["estimates"][0]["value"]
+        for figure in json.loads((results / "agreement.json").read_text())["figures"]
+    }
+    assert {(row["case"], row["episode"]) for row in rows} == {
+        (name, start) for name in COMMITTED.policies for start in COMMITTED.start_numbers
+    }
+    assert len(rows) == len(COMMITTED.policies) * COMMITTED.starts
+    assert least_gap(rows) > 0.05
+    for world in ("model", "shuffled-actions"):
+        ends = [(row["case"], row["figures"][COVERAGE][REAL], row["figures"][COVERAGE][world]) for row in rows]
+        _, real, simulated = policy_means(ends)
+        for metric, measure in (("Pearson r", pearson), ("Spearman", spearman), ("MMRV", mmrv)):
+            figure = told[f"{metric} of the policies", world]
+            assert measure(real=real, simulated=simulated) == pytest.approx(figure, abs=1e-6), metric
