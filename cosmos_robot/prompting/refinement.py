@@ -20,7 +20,7 @@ from cosmos_robot.interface.reason import Reasoner
 from cosmos_robot.prompting.agentic import Agentic
 from cosmos_robot.prompting.facts import CaptionFacts
 from cosmos_robot.prompting.upsampler import upsample
-from cosmos_robot.safety.checker import SafetyChecker
+from cosmos_robot.safety.checker import SafetyChecker, check_prompts
 from cosmos_robot.types import Progress
 
 FAILURES = (ServiceError, AnswerError, UnsupportedModeError, MissingDependencyError)
@@ -61,9 +61,7 @@ class Refinement:
             UnsupportedModeError: if candidates are to be judged, and there is no reasoner.
         """
         for request in requests:
-            self.safety.check_prompt(request.prompt)
-            if request.negative_prompt:
-                self.safety.check_prompt(request.negative_prompt)
+            check_prompts(self.safety, request.prompt, request.negative_prompt)
         chosen = [request for request in requests if request.agentic]
         plain = [request for request in requests if not request.agentic]
         parts = _Parts(progress, len(chosen) + bool(plain))

@@ -12,10 +12,10 @@ from cosmos_robot.serving.media_input import MediaReader
 from cosmos_robot.serving.nim_question import known_domain, read_actions
 from cosmos_robot.serving.problems import RequestError
 from cosmos_robot.serving.question import Question, Request
-from cosmos_robot.types import ActionMode, ActionSpace, Frames
+from cosmos_robot.types import HIGHEST_FPS, LOWEST_FPS, ActionMode, ActionSpace, Frames
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Fps = Annotated[float, Field(ge=0.01, le=1000)]
+Fps = Annotated[float, Field(ge=LOWEST_FPS, le=HIGHEST_FPS)]
 Steps = Annotated[int, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Rounds = Annotated[int, Field(ge=1, le=3)]

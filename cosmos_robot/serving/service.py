@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from cosmos_robot.interface.world_model import WorldModel
+from cosmos_robot.safety.checker import check_prompts
 from cosmos_robot.serving.answer import Answer, read_answer
 from cosmos_robot.serving.capabilities import Capabilities
 from cosmos_robot.serving.chat_desk import ChatDesk
@@ -259,8 +260,7 @@ class Service:
                 if prompt and len(prompt) > most:
                     message = f"too long: {len(prompt)} characters, at most {most} are taken. Shorten it."
                     raise RequestError.of_field(field, message)
-                if prompt:
-                    self.safety.check_prompt(prompt)
+            check_prompts(self.safety, request.prompt, request.negative_prompt)
 
     def _accept(self, job: Job, question: Question, webhook: Webhook | None) -> None:
         folder = self.folder.make_job(job.id)
