@@ -1,6 +1,6 @@
 """Makes the embedded Push-T model from nothing, measures it, and writes its card.
 
-    python -m cosmos_robot.benchmarks.pusht_weights [--out outputs/pusht] [--workers N] [--install]
+    python -m cosmos_robot.benchmarks.pusht_weights [--out outputs/pusht] [--workers N] [--hours H] [--install]
 
 Each stage goes on where it was stopped: recordings, autoencoder, cached windows, transformer, checkpoint, measurement.
 """
@@ -99,12 +99,15 @@ def main(
     *,
     out: Annotated[Path, typer.Option(help="where every stage keeps what it makes")] = Path("outputs/pusht"),
     workers: Annotated[int, typer.Option(min=1, help="processes that record")] = 2,
+    hours: Annotated[float | None, typer.Option(help="of training, instead of those of the recipe")] = None,
     install_it: Annotated[bool, typer.Option("--install", help="replace the embedded checkpoint")] = False,
 ) -> None:
     """Make, measure and describe the embedded Push-T model."""
     # gym-pusht draws with pygame, which asks for a display where it is not told that there is none.
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     began, folders, settings = time.monotonic(), PushTFolders(out), PushTTraining()
+    if hours is not None:
+        settings = settings.in_hours(hours)
     checkpoint = make_weights(folders, settings, workers=workers)
     report = measure(checkpoint, folders.held_out)
     write(report, out / "report")

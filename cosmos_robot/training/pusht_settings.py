@@ -1,9 +1,10 @@
 """How the embedded Push-T model is made: where each stage keeps what it makes, and the settings of all stages."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cosmos_robot.engine.checkpoint import CheckpointFacts, ModeSampling
+from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.training.autoencoder import AutoencoderTraining
 from cosmos_robot.training.flow_matching import FlowMatching
 from cosmos_robot.training.imagined_starts import ImaginedStarts
@@ -171,3 +172,34 @@ class PushTTraining:
         )
     )
     kept_share: float = 0.25
+
+    @property
+    def hours(self) -> float:
+        """Hours that the trainings take, without what is recorded and cached between them."""
+        stages = (self.autoencoder, self.transformer, self.decoder, self.further)
+        return sum(stage.budget.seconds or 0.0 for stage in stages) / 3_600.0
+
+    def in_hours(self, hours: float) -> "PushTTraining":
+        """The same stages with their time, and the recordings, in proportion, so that the trainings take `hours`.
+
+        Raises:
+            InvalidInputError: if `hours` is not positive.
+        """
+        if not hours > 0.0:
+            raise InvalidInputError(f"the trainings need a positive number of hours; got {hours}.")
+        share = hours / self.hours
+
+        def shortened(budget: Budget) -> Budget:
+            return replace(budget, seconds=None if budget.seconds is None else budget.seconds * share)
+
+        # Each autoencoder batch draws from all clips; fewer episodes than the held-out ones would be learned by heart.
+        episodes = max(self.held_out.episodes, round(self.recordings.episodes * share))
+        return replace(
+            self,
+            recordings=replace(self.recordings, episodes=episodes),
+            clip_episodes=min(self.clip_episodes, episodes),
+            autoencoder=replace(self.autoencoder, budget=shortened(self.autoencoder.budget)),
+            transformer=replace(self.transformer, budget=shortened(self.transformer.budget)),
+            decoder=replace(self.decoder, budget=shortened(self.decoder.budget)),
+            further=replace(self.further, budget=shortened(self.further.budget)),
+        )
