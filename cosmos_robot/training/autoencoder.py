@@ -161,7 +161,8 @@ class _Trainer:
         self.step, self.elapsed = 0, 0.0
         self._resume()
         loss: Callable[..., Tensor] = _decoder_loss if config.decoder_only else _loss
-        self.loss = torch.compile(loss, dynamic=False) if config.compile else loss
+        # One graph each for single frames and for clips: a break in it would be compiled anew at every step.
+        self.loss = torch.compile(loss, dynamic=False, fullgraph=True) if config.compile else loss
 
     def run(self) -> None:
         config, began, saved, checked = self.config, time.monotonic() - self.elapsed, 0.0, 0.0
@@ -198,12 +199,7 @@ class _Trainer:
         for optimizer, peak in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = peak * factor
-        if config.decoder_only:
-            scale = torch.from_numpy(rng.uniform(0.0, config.decoder_noise, batch).astype(np.float32))
-            std = torch.tensor(self.vae.config.latents_std).view(1, -1, 1, 1, 1)
-            loss = self.loss(self.vae, pixels, noise * std * scale.view(-1, 1, 1, 1, 1), weight)
-        else:
-            loss = self.loss(self.vae, pixels, noise, weight, config.kl_weight)
+        loss = self._loss_of(rng, pixels, noise, weight)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.trained, config.clip_gradient)
         for optimizer, _ in self.optimizers:
@@ -212,6 +208,16 @@ class _Trainer:
         self.ema.update(self.vae)
         self.step += 1
         return float(loss.detach())
+
+    def _loss_of(self, rng: np.random.Generator, pixels: Tensor, noise: Tensor, weight: Tensor) -> Tensor:
+        """The loss of a batch; bfloat16 inside where the processor has it."""
+        config = self.config
+        with bfloat16_where_it_pays(pixels.device.type):
+            if not config.decoder_only:
+                return self.loss(self.vae, pixels, noise, weight, config.kl_weight)
+            scale = torch.from_numpy(rng.uniform(0.0, config.decoder_noise, len(pixels)).astype(np.float32))
+            std = torch.tensor(self.vae.config.latents_std).view(1, -1, 1, 1, 1)
+            return self.loss(self.vae, pixels, noise * std * scale.view(-1, 1, 1, 1, 1), weight)
 
     def check(self, losses: list[float]) -> None:
         with self.ema.applied(self.vae):
@@ -282,11 +288,10 @@ def _build_optimizers(
 
 
 def _loss(vae: Any, pixels: Tensor, noise: Tensor, weight: Tensor, kl_weight: float) -> Tensor:
-    """Weighted L1 and squared error, and the divergence of the latents; bf16 inside where the processor has it."""
-    with bfloat16_where_it_pays(pixels.device.type):
-        mean, log_variance = encode_moments(vae, pixels).float().chunk(2, dim=1)
-        log_variance = log_variance.clamp(-30.0, 20.0)
-        decoded = decode_latents(vae, mean + (0.5 * log_variance).exp() * noise)
+    """Weighted L1 and squared error, and the divergence of the latents."""
+    mean, log_variance = encode_moments(vae, pixels).float().chunk(2, dim=1)
+    log_variance = log_variance.clamp(-30.0, 20.0)
+    decoded = decode_latents(vae, mean + (0.5 * log_variance).exp() * noise)
     reconstruction = _weighted_error(decoded, pixels, weight)
     divergence = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).mean()
     return reconstruction + kl_weight * divergence
@@ -294,10 +299,9 @@ def _loss(vae: Any, pixels: Tensor, noise: Tensor, weight: Tensor, kl_weight: fl
 
 def _decoder_loss(vae: Any, pixels: Tensor, noise: Tensor, weight: Tensor) -> Tensor:
     """Weighted error of the decoder alone, on the encoder's mean with `noise` added."""
-    with bfloat16_where_it_pays(pixels.device.type):
-        with torch.no_grad():
-            mean = encode_moments(vae, pixels).float().chunk(2, dim=1)[0]
-        decoded = decode_latents(vae, mean + noise)
+    with torch.no_grad():
+        mean = encode_moments(vae, pixels).float().chunk(2, dim=1)[0]
+    decoded = decode_latents(vae, mean + noise)
     return _weighted_error(decoded, pixels, weight)
 
 

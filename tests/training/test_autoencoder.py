@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 from cosmos_robot.training.autoencoder import (
     AutoencoderForm,
@@ -106,6 +107,16 @@ def test_training_goes_on_after_a_stop_as_if_there_had_been_none(tmp_path, sourc
     for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
     assert whole.config.latents_mean == pytest.approx(parts.config.latents_mean, abs=1e-5)
+
+
+@pytest.mark.parametrize("decoder_only", [False, True])
+def test_a_compiled_training_is_one_graph_for_frames_and_one_for_clips(tmp_path, source, monkeypatch, decoder_only):
+    # A break in the graph was compiled anew at every step, until torch gave up and ran the rest uncompiled.
+    counter, compile_with = CompileCounter(), torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function, **how: compile_with(function, backend=counter, **how))
+    config = replace(settings(6), compile=True, frame_share=0.5, decoder_only=decoder_only)
+    train_autoencoder(tmp_path, source, source, config, start=build_autoencoder(FORM))
+    assert counter.frame_count == 2
 
 
 def test_training_lowers_the_loss_and_writes_what_it_does(tmp_path, source):
