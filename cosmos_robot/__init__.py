@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from cosmos_robot.envs.planner import PlannerConfig, plan
     from cosmos_robot.envs.play import play
     from cosmos_robot.envs.policies import Policy
+    from cosmos_robot.errors import (
+        CheckpointError,
+        CosmosRobotError,
+        CosmosRobotWarning,
+        InvalidInputError,
+        ServiceError,
+        UnsafeContentError,
+        UnsupportedModeError,
+    )
     from cosmos_robot.interface.chat import ImagePart, Message, VideoPart
     from cosmos_robot.interface.generation import AgenticRecord, Candidate, Generation
     from cosmos_robot.interface.media_request import MediaRequest
@@ -51,13 +60,17 @@ __all__ = [
     "AsyncRemoteWorldModel",
     "Candidate",
     "ChatReasoner",
+    "CheckpointError",
     "Column",
+    "CosmosRobotError",
+    "CosmosRobotWarning",
     "Domain",
     "Episode",
     "EpisodeRecorder",
     "Episodes",
     "Generation",
     "ImagePart",
+    "InvalidInputError",
     "LocalWorldModel",
     "MediaRequest",
     "Message",
@@ -75,9 +88,12 @@ __all__ = [
     "Rollout",
     "RolloutRecorder",
     "SafetyChecker",
+    "ServiceError",
     "Sound",
     "Timeouts",
     "Truth",
+    "UnsafeContentError",
+    "UnsupportedModeError",
     "VideoPart",
     "Window",
     "WindowDataset",
@@ -99,6 +115,13 @@ __all__ = [
 ]
 
 _WHERE = {
+    "UnsupportedModeError": "cosmos_robot.errors",
+    "UnsafeContentError": "cosmos_robot.errors",
+    "ServiceError": "cosmos_robot.errors",
+    "InvalidInputError": "cosmos_robot.errors",
+    "CosmosRobotWarning": "cosmos_robot.errors",
+    "CosmosRobotError": "cosmos_robot.errors",
+    "CheckpointError": "cosmos_robot.errors",
     "AgenticRecord": "cosmos_robot.interface.generation",
     "Candidate": "cosmos_robot.interface.generation",
     "AsyncRemoteWorldModel": "cosmos_robot.remote.async_world_model",

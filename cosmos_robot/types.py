@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmos_robot.errors import InvalidInputError, MediaError, UnsupportedModeError
+from cosmos_robot.short_repr import ShortRepr
 
 type Frames = NDArray[np.uint8]
 type FloatArray = NDArray[np.float32]
@@ -35,8 +36,8 @@ class ActionSpace(StrEnum):
     """The checkpoint's normalised training space, zero-padded or not."""
 
 
-@dataclass(frozen=True, eq=False)
-class Actions:
+@dataclass(frozen=True, eq=False, repr=False)
+class Actions(ShortRepr):
     """A sequence of actions: row `i` is the transition from frame `i` to frame `i + 1`.
 
     Attributes:
@@ -68,8 +69,8 @@ class Actions:
         return int(self.values.shape[0])
 
 
-@dataclass(frozen=True, eq=False)
-class Observation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Observation(ShortRepr):
     """What the robot sees, and optionally feels, at one instant.
 
     Attributes:
@@ -121,8 +122,8 @@ class Canvas:
         return self.output[0] // self.multiple, self.output[1] // self.multiple
 
 
-@dataclass(frozen=True, eq=False)
-class ModelInput:
+@dataclass(frozen=True, eq=False, repr=False)
+class ModelInput(ShortRepr):
     """One finished request to the engine: tensors and integers, no robot.
 
     Attributes:
@@ -176,8 +177,8 @@ class ModelInput:
             raise InvalidInputError("forward_dynamics takes actions, the other modes take none.")
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction(ShortRepr):
     """What the engine gives for one `ModelInput`.
 
     Attributes:
@@ -190,8 +191,8 @@ class Prediction:
     actions: FloatArray | None
 
 
-@dataclass(frozen=True, eq=False)
-class Rollout:
+@dataclass(frozen=True, eq=False, repr=False)
+class Rollout(ShortRepr):
     """What a world model answers.
 
     Attributes:
@@ -241,8 +242,8 @@ class Rollout:
         return self.frames
 
 
-@dataclass(frozen=True, eq=False)
-class Sound:
+@dataclass(frozen=True, eq=False, repr=False)
+class Sound(ShortRepr):
     """What is heard with a video.
 
     Attributes:

@@ -73,6 +73,10 @@ class LocalWorldModel(WorldModel):
         self.name = checkpoint.name
         self.folder = checkpoint.folder
 
+    def __repr__(self) -> str:
+        preset, safety = self.engine.preset.name, self.safety.name
+        return f"LocalWorldModel({self.name!r} on {self.engine.device}, preset {preset!r}, safety {safety!r})"
+
     def generate(self, requests: Sequence[ActionRequest], *, progress: Progress | None = None) -> list[Rollout]:
         """Answer requests, those that can share a forward pass together.
 

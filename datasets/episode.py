@@ -37,6 +37,10 @@ class Episode(ABC):
     cameras: tuple[str, ...]
     columns: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        cameras = ", ".join(self.cameras) or "none"
+        return f"<{self.where}: {len(self)} time steps at {self.fps:g} fps, cameras: {cameras}>"
+
     @abstractmethod
     def __len__(self) -> int:
         """Number of time steps."""
@@ -135,6 +139,9 @@ class Episodes(Sequence[Episode], ABC):
     format: str
     fps: float
 
+    def __repr__(self) -> str:
+        return f"<{len(self)} episodes of {self.source}, {self.format}, {self.fps:g} fps>"
+
     @abstractmethod
     def _episode(self, position: int) -> Episode:
         """The episode at `position`, which is in range."""
@@ -185,6 +192,9 @@ class Selection(Sequence[Episode]):
     def __init__(self, episodes: Episodes, positions: range) -> None:
         self._episodes, self.positions = episodes, positions
         self.source, self.format, self.fps = episodes.source, episodes.format, episodes.fps
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} of the {self._episodes!r}>"
 
     def __len__(self) -> int:
         return len(self.positions)

@@ -17,11 +17,12 @@ from cosmos_robot.datasets.recorder import EpisodeRecorder
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.short_repr import ShortRepr
 from cosmos_robot.types import Actions, ActionSpace, FloatArray, Frames, Rollout, require_frames
 
 
-@dataclass(frozen=True, eq=False)
-class Truth:
+@dataclass(frozen=True, eq=False, repr=False)
+class Truth(ShortRepr):
     """What really happened while the model was predicting.
 
     Attributes:

@@ -20,6 +20,7 @@ from cosmos_robot.datasets.source_actions import actions_at
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.errors import EpisodeError, InvalidInputError, MediaError
+from cosmos_robot.short_repr import ShortRepr
 from cosmos_robot.types import Actions, FloatArray, Frames, require_chunk_size
 
 type OnError = Literal["raise", "skip"]
@@ -28,8 +29,8 @@ AS_FAST = 0.999
 """A recording of this share of the frames a second that are wanted counts as having them: 29.97 for 30."""
 
 
-@dataclass(frozen=True, eq=False)
-class Window:
+@dataclass(frozen=True, eq=False, repr=False)
+class Window(ShortRepr):
     """A piece of an episode in the form that a world model takes and gives.
 
     Attributes:

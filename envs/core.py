@@ -26,6 +26,7 @@ from cosmos_robot.envs.world_model_lease import WorldModelLease
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.interface.chain import chunk_seed
 from cosmos_robot.interface.request import ActionRequest
+from cosmos_robot.short_repr import ShortRepr
 from cosmos_robot.types import Actions, ActionSpace, FloatArray, Frames, Rollout
 
 type EnvObservation = dict[str, NDArray[Any]]
@@ -38,8 +39,8 @@ _OPTIONS_OF_OTHERS = {"lerobot_new_rollout"}
 """What lerobot's rollout marks its resets with; it says nothing to us."""
 
 
-@dataclass(frozen=True, eq=False)
-class StepOutcome:
+@dataclass(frozen=True, eq=False, repr=False)
+class StepOutcome(ShortRepr):
     """What one step of one environment gave.
 
     Attributes:

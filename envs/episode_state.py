@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from cosmos_robot.interface.call import spread_seeds
+from cosmos_robot.short_repr import ShortRepr
 from cosmos_robot.types import FloatArray, Frames
 
 
-@dataclass(frozen=True, eq=False)
-class EpisodeState:
+@dataclass(frozen=True, eq=False, repr=False)
+class EpisodeState(ShortRepr):
     """Where an episode stands. Its arrays are never written to.
 
     Attributes:
@@ -54,8 +55,8 @@ class EpisodeState:
         return replace(self, seed=spread_seeds(seed, 1)[0])
 
 
-@dataclass(frozen=True, eq=False)
-class Snapshot:
+@dataclass(frozen=True, eq=False, repr=False)
+class Snapshot(ShortRepr):
     """What `snapshot()` gives and `restore()` takes, in the single and in the vector environment alike.
 
     Attributes:

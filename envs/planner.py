@@ -14,6 +14,7 @@ from cosmos_robot.envs.core import EnvCore
 from cosmos_robot.envs.episode_state import EpisodeState, Snapshot
 from cosmos_robot.envs.world_model_env import WorldModelEnv
 from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.short_repr import ShortRepr
 from cosmos_robot.types import FloatArray
 
 type Float64 = NDArray[np.float64]
@@ -60,8 +61,8 @@ class PlannerConfig:
             raise InvalidInputError(f"most_change is above 0, or None; got {self.most_change}.")
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan(ShortRepr):
     """What a planner found.
 
     Attributes:

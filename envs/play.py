@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmos_robot.envs.policies import Policy, PolicyRunner
+from cosmos_robot.short_repr import ShortRepr
 
 
-@dataclass(frozen=True, eq=False)
-class PlayedEpisode:
+@dataclass(frozen=True, eq=False, repr=False)
+class PlayedEpisode(ShortRepr):
     """What a policy did in an episode of n steps.
 
     Attributes:

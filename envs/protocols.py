@@ -13,11 +13,12 @@ import numpy as np
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.interface.world_model import WorldModel
+from cosmos_robot.short_repr import ShortRepr
 from cosmos_robot.types import FloatArray, Frames
 
 
-@dataclass(frozen=True, eq=False)
-class ImaginedStep:
+@dataclass(frozen=True, eq=False, repr=False)
+class ImaginedStep(ShortRepr):
     """What one step of one environment imagined.
 
     With `step="chunk"` a step is a whole chunk, and `frames` is `chunk_frames`. With `step="action"` it is one action

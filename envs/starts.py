@@ -17,14 +17,15 @@ from cosmos_robot.datasets.images import IMAGE_SUFFIXES, read_image
 from cosmos_robot.datasets.open_episodes import READERS, open_episodes
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.errors import InvalidInputError, MissingDependencyError
+from cosmos_robot.short_repr import ShortRepr
 from cosmos_robot.types import Frames, require_frame
 
 type StartsLike = str | Path | Mapping[str, Any] | Frames | Episodes | Starts
 """What can be named as starts; see `open_starts`."""
 
 
-@dataclass(frozen=True, eq=False)
-class Start:
+@dataclass(frozen=True, eq=False, repr=False)
+class Start(ShortRepr):
     """Where one episode starts.
 
     Attributes:

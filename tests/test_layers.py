@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = {
     "types": 0,
     "errors": 0,
+    "short_repr": 0,
     "domains": 1,
     "datasets": 2,
     "interface": 2,
@@ -28,7 +29,7 @@ LAYERS = {
 MEASURES_SERVING = {"serving_load.py"}
 """Benchmarks of the server itself, which is of their own layer and does not know them."""
 HEAVY = {"torch", "diffusers", "transformers", "accelerate"}
-WITHOUT_TORCH = {"types", "errors", "domains", "datasets", "interface", "remote", "safety", "prompting"}
+WITHOUT_TORCH = {"types", "errors", "short_repr", "domains", "datasets", "interface", "remote", "safety", "prompting"}
 SOURCES = [p for p in (ROOT / "cosmos_robot").rglob("*.py") if not p.is_symlink()] + [
     p for name in ("domains", "datasets", "envs", "benchmarks") for p in (ROOT / name).rglob("*.py")
 ]
@@ -66,7 +67,7 @@ def test_imports_go_down(path):
             same_level = LAYERS[other] == LAYERS[part] and other != part
             assert (
                 not same_level
-                or {other, part} <= {"types", "errors"}
+                or {other, part} <= {"types", "errors", "short_repr"}
                 or part == "serving"
                 or path.name in MEASURES_SERVING
             ), f"{part} -> {module}"

@@ -7,14 +7,15 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.short_repr import ShortRepr
 from cosmos_robot.types import Frames, require_frame, require_frames
 
 Role = Literal["system", "user", "assistant"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 
-@dataclass(frozen=True, eq=False)
-class ImagePart:
+@dataclass(frozen=True, eq=False, repr=False)
+class ImagePart(ShortRepr):
     """A picture in a message: uint8 `[H, W, 3]`.
 
     Raises:
@@ -27,8 +28,8 @@ class ImagePart:
         object.__setattr__(self, "frame", require_frame(self.frame))
 
 
-@dataclass(frozen=True, eq=False)
-class VideoPart:
+@dataclass(frozen=True, eq=False, repr=False)
+class VideoPart(ShortRepr):
     """A video in a message: uint8 `[N, H, W, 3]` and its own frames a second.
 
     Raises:
@@ -48,8 +49,8 @@ class VideoPart:
 type Part = str | ImagePart | VideoPart
 
 
-@dataclass(frozen=True, eq=False)
-class Message:
+@dataclass(frozen=True, eq=False, repr=False)
+class Message(ShortRepr):
     """One turn of a chat.
 
     Attributes:

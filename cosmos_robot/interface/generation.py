@@ -7,11 +7,12 @@ import numpy as np
 
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.interface.media_request import MediaMode
+from cosmos_robot.short_repr import ShortRepr
 from cosmos_robot.types import Frames, Sound
 
 
-@dataclass(frozen=True, eq=False)
-class Candidate:
+@dataclass(frozen=True, eq=False, repr=False)
+class Candidate(ShortRepr):
     """One of several generations, and what the critic said of it.
 
     Attributes:
@@ -29,8 +30,8 @@ class Candidate:
     problems: str
 
 
-@dataclass(frozen=True, eq=False)
-class AgenticRecord:
+@dataclass(frozen=True, eq=False, repr=False)
+class AgenticRecord(ShortRepr):
     """How a generation was chosen.
 
     Attributes:
@@ -44,8 +45,8 @@ class AgenticRecord:
     stopped_early: bool
 
 
-@dataclass(frozen=True, eq=False)
-class Generation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Generation(ShortRepr):
     """An image, a video, or a video with sound.
 
     Attributes:

@@ -7,6 +7,7 @@ from typing import Literal, TypedDict, get_args
 
 from cosmos_robot.errors import InvalidInputError, MediaError
 from cosmos_robot.interface.media_size import conditioning_frames, parse_aspect_ratio, parse_resolution
+from cosmos_robot.short_repr import ShortRepr
 from cosmos_robot.types import Frames, Progress, require_sampling
 
 MediaMode = Literal["text2image", "text2video", "image2video", "video2video"]
@@ -64,8 +65,8 @@ class MediaOptions(TypedDict, total=False):
     progress: Progress | None
 
 
-@dataclass(frozen=True, eq=False)
-class MediaRequest:
+@dataclass(frozen=True, eq=False, repr=False)
+class MediaRequest(ShortRepr):
     """One item of a mode without actions; what is None is the mode's or the checkpoint's to decide.
 
     Attributes:

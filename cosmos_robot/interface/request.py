@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from cosmos_robot.domains.domain import Domain
+from cosmos_robot.short_repr import ShortRepr
 from cosmos_robot.types import (
     ActionMode,
     Actions,
@@ -47,8 +48,8 @@ class ActionOptions(TypedDict, total=False):
     progress: Progress | None
 
 
-@dataclass(frozen=True, eq=False)
-class ActionRequest:
+@dataclass(frozen=True, eq=False, repr=False)
+class ActionRequest(ShortRepr):
     """One item of an action mode, in the robot's terms; what is None is the domain's or the checkpoint's to decide.
 
     Attributes:

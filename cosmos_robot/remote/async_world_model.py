@@ -58,6 +58,9 @@ class AsyncRemoteWorldModel:
         self.name = url
         self._sender = AsyncSender(self._core.settings.timeouts, self._core.settings.concurrency)
 
+    def __repr__(self) -> str:
+        return f"AsyncRemoteWorldModel({self.name!r})"
+
     async def __aenter__(self) -> Self:
         """Itself; its end closes the connections."""
         return self

@@ -40,6 +40,9 @@ class RemoteWorldModel(WorldModel):
         self._sender = SyncSender(self._core.settings.timeouts, self._core.settings.concurrency)
         self._closing = weakref.finalize(self, self._sender.close)
 
+    def __repr__(self) -> str:
+        return f"RemoteWorldModel({self.name!r})"
+
     def __enter__(self) -> Self:
         """Itself; its end closes the connections."""
         return self

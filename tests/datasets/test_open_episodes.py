@@ -53,6 +53,16 @@ def test_each_format_is_found(tmp_path, name, kind):
         assert dataset.format.lower().replace("-", " ").split()[0] in name.replace("replay buffer", "diffusion")
 
 
+def test_episodes_say_what_they_are(tmp_path):
+    root = write_v2(tmp_path / "set", lengths=(4, 5))
+    with open_episodes(root) as dataset:
+        assert repr(dataset) == f"<2 episodes of {root}, {dataset.format}, 10 fps>"
+        assert repr(dataset[1:]) == f"<1 of the <2 episodes of {root}, {dataset.format}, 10 fps>>"
+        assert repr(dataset[1]).endswith(
+            f"episode 1: 5 time steps at 10 fps, cameras: {', '.join(dataset[1].cameras)}>"
+        )
+
+
 def test_a_rate_that_the_dataset_records_otherwise(tmp_path):
     root = write_v2(tmp_path / "set", lengths=(4,))
     assert open_episodes(root, fps=10).fps == 10.0
