@@ -45,6 +45,9 @@ class WindowDataset:
         self._windows = windows
         self._space, self._action_dim = ActionSpace(action_space), action_dim
 
+    def __repr__(self) -> str:
+        return f"<dataset of {self._windows!r}, in {self._space.value} space>"
+
     def __len__(self) -> int:
         return len(self._windows)
 

@@ -178,6 +178,9 @@ class Windows(Sequence[Window]):
         self._chosen = range(int(self._ends[-1]))
         self._log = SkipLog() if on_error == "skip" else None
 
+    def __repr__(self) -> str:
+        return f"<{len(self)} windows of {self.chunk} actions at {self.fps:g} fps, domain {self.domain.name!r}>"
+
     def __len__(self) -> int:
         return len(self._chosen)
 

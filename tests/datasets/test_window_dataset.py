@@ -36,6 +36,11 @@ def places(loader):
 EVERY = [(0, s) for s in range(5)] + [(1, s) for s in range(8)] + [(2, s) for s in range(3)]
 
 
+def test_it_says_what_it_is():
+    shown = repr(dataset(action_space="model"))
+    assert shown == "<dataset of <16 windows of 4 actions at 10 fps, domain 'pusht'>, in model space>"
+
+
 def test_a_batch():
     batch = next(iter(DataLoader(dataset(), batch_size=6)))
     assert batch.frames.shape == (6, CHUNK + 1, 16, 32, 3)
