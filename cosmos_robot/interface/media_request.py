@@ -7,7 +7,7 @@ from typing import Literal, TypedDict, get_args
 
 from cosmos_robot.errors import InvalidInputError, MediaError
 from cosmos_robot.interface.media_size import conditioning_frames, parse_aspect_ratio, parse_resolution
-from cosmos_robot.types import Frames, Progress, require_sampling
+from cosmos_robot.types import Frames, Progress, keep_integers, require_integer, require_sampling
 
 MediaMode = Literal["text2image", "text2video", "image2video", "video2video"]
 MEDIA_MODES: tuple[MediaMode, ...] = get_args(MediaMode)
@@ -120,6 +120,7 @@ class MediaRequest:
         if (self.frames is None) == (self.mode in ("image2video", "video2video")):
             raise InvalidInputError("image2video takes a picture, video2video a video, the other modes neither.")
         require_sampling(num_steps=self.num_steps, guidance=self.guidance, shift=self.shift, fps=self.fps)
+        keep_integers(self, {"height": 1, "width": 1, "num_frames": 1, "num_steps": 1, "seed": 0})
         self._require_interval()
         self._require_size()
         if self.image and (self.enable_sound or self.num_frames not in (None, 1)):
@@ -177,11 +178,12 @@ class MediaRequest:
                 "leave upsample and agentic out for a video."
             )
         for name in ("agentic_max_iterations", "agentic_samples_per_iteration"):
-            if not 1 <= getattr(self, name) <= 3:
-                raise InvalidInputError(f"{name} must be 1, 2 or 3; got {getattr(self, name)}.")
+            require_integer(getattr(self, name), name, least=1, most=3)
 
     def _require_clip(self) -> None:
-        indexes = self.condition_frame_indexes_vision
+        name = "a latent frame's number in condition_frame_indexes_vision"
+        indexes = tuple(require_integer(index, name) for index in self.condition_frame_indexes_vision)
+        object.__setattr__(self, "condition_frame_indexes_vision", indexes)
         if not indexes or min(indexes) < 0 or any(a >= b for a, b in pairwise(indexes)):
             raise InvalidInputError(
                 f"condition_frame_indexes_vision must be ascending latent frame numbers, as in (0, 1); got {indexes}."

@@ -12,6 +12,7 @@ from cosmos_robot.types import (
     FloatArray,
     Frames,
     Progress,
+    keep_integers,
     require_chunk_size,
     require_sampling,
 )
@@ -64,7 +65,7 @@ class ActionRequest:
         notes: sentences to pass on with the answer.
 
     Raises:
-        InvalidInputError: if the chunk is no multiple of 4, or a sampling setting is out of its range.
+        InvalidInputError: if the chunk is no multiple of 4, or a setting is none of its kind or out of its range.
     """
 
     mode: ActionMode
@@ -89,3 +90,4 @@ class ActionRequest:
     def __post_init__(self) -> None:
         require_chunk_size(self.action_chunk_size)
         require_sampling(num_steps=self.num_steps, guidance=self.guidance, shift=self.shift, fps=self.fps)
+        keep_integers(self, {"action_chunk_size": 4, "num_steps": 1, "seed": 0})

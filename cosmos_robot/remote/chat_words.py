@@ -67,7 +67,7 @@ def read_completion(answered: Any, request: ReasonRequest, who: str) -> Reasonin
         text, refusal, reason = message.get("content"), message.get("refusal"), choice.get("finish_reason")
         thinking = message.get("reasoning_content") or message.get("reasoning") or ""
         used = Usage(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise AnswerError(f"{who} gave no chat completion: {answered!r:.200}.") from error
     if refusal or reason == "content_filter":
         raise AnswerError(f"{who} refuses: {refusal or 'its content filter stopped it'}.")
