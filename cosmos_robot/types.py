@@ -339,6 +339,25 @@ def require_sampling(*, num_steps: int | None, guidance: float | None, shift: fl
         raise InvalidInputError(f"fps must be a number from {LOWEST_FPS:g} to {HIGHEST_FPS:g}; got {fps!r}.")
 
 
+def require_text(text: str, name: str) -> str:
+    """Check that a text can be written as UTF-8, which tokenizers and services read, and return it.
+
+    Args:
+        text: what was given.
+        name: what to call it in a sentence.
+
+    Raises:
+        InvalidInputError: if half of a surrogate pair stands in it, as a JSON escape may leave one.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(
+            f"{name} is no Unicode text: character {error.start} is half of a surrogate pair. Take it out."
+        ) from error
+    return text
+
+
 def require_frame(frame: object) -> Frames:
     """Check that `frame` is a uint8 RGB image `[H, W, 3]` and return it as an array.
 

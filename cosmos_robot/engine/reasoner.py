@@ -125,7 +125,10 @@ class LocalReasoner:
                 "fps": request.video_fps,
                 "return_metadata": True,
             }
-        encoded = self.processor(text=[text], return_tensors="pt", return_mm_token_type_ids=True, **seen)
+        try:
+            encoded = self.processor(text=[text], return_tensors="pt", return_mm_token_type_ids=True, **seen)
+        except ValueError as error:  # what transformers raises where tokens of pictures stand in the text itself
+            raise InvalidInputError(f"the chat cannot be read: {error}") from error
         device = self.model.lm_head.weight.device
         return text, {key: value.to(device) for key, value in encoded.items() if isinstance(value, torch.Tensor)}
 

@@ -7,7 +7,7 @@ from typing import Literal, TypedDict, get_args
 
 from cosmos_robot.errors import InvalidInputError, MediaError
 from cosmos_robot.interface.media_size import conditioning_frames, parse_aspect_ratio, parse_resolution
-from cosmos_robot.types import Frames, Progress, keep_integers, require_integer, require_sampling
+from cosmos_robot.types import Frames, Progress, keep_integers, require_integer, require_sampling, require_text
 
 MediaMode = Literal["text2image", "text2video", "image2video", "video2video"]
 MEDIA_MODES: tuple[MediaMode, ...] = get_args(MediaMode)
@@ -115,6 +115,8 @@ class MediaRequest:
     def __post_init__(self) -> None:
         if self.mode not in MEDIA_MODES:
             raise InvalidInputError(f"unknown mode {self.mode!r}; expected one of {', '.join(MEDIA_MODES)}.")
+        require_text(self.prompt_used, "the prompt")
+        require_text(self.negative_prompt or "", "negative_prompt")
         if self.frames is None and not self.prompt_used.strip():
             raise InvalidInputError(f"the prompt is empty: say what {self.mode} shall show.")
         if (self.frames is None) == (self.mode in ("image2video", "video2video")):
@@ -178,7 +180,7 @@ class MediaRequest:
                 "leave upsample and agentic out for a video."
             )
         for name in ("agentic_max_iterations", "agentic_samples_per_iteration"):
-            require_integer(getattr(self, name), name, least=1, most=3)
+            object.__setattr__(self, name, require_integer(getattr(self, name), name, least=1, most=3))
 
     def _require_clip(self) -> None:
         name = "a latent frame's number in condition_frame_indexes_vision"

@@ -15,6 +15,7 @@ from cosmos_robot.types import (
     keep_integers,
     require_chunk_size,
     require_sampling,
+    require_text,
 )
 
 
@@ -90,4 +91,6 @@ class ActionRequest:
     def __post_init__(self) -> None:
         require_chunk_size(self.action_chunk_size)
         require_sampling(num_steps=self.num_steps, guidance=self.guidance, shift=self.shift, fps=self.fps)
+        require_text(self.prompt, "the prompt")
+        require_text(self.negative_prompt, "negative_prompt")
         keep_integers(self, {"action_chunk_size": 4, "num_steps": 1, "seed": 0})

@@ -86,8 +86,8 @@ def read_completion(answered: Any, request: ReasonRequest, who: str) -> Reasonin
 
 
 def _message(message: Message, video_fps: float, *, lossless: bool) -> dict[str, Any]:
-    if all(isinstance(part, str) for part in message.parts):
-        return {"role": message.role, "content": message.text}
+    if len(message.parts) == 1 and isinstance(message.parts[0], str):
+        return {"role": message.role, "content": message.parts[0]}
     items = [item for part in message.parts for item in _items(part, video_fps, lossless=lossless)]
     return {"role": message.role, "content": items}
 

@@ -495,6 +495,12 @@ def test_parts_that_do_not_belong_together(reasoner_folder, tmp_path):
         (InvalidInputError, "temperature", "What?", {"do_sample": True, "temperature": 0.0}),
         (InvalidInputError, "top_p", "What?", {"top_p": 1.5}),
         (InvalidInputError, "max_new_tokens", "What?", {"max_new_tokens": 0}),
+        (InvalidInputError, "image_pad.*no images", "What <|image_pad|>?", {}),
+        (InvalidInputError, "image_pad.*1 images", "What <|image_pad|>?", {"image": picture()}),
+        (InvalidInputError, "half of a surrogate pair", "What \ud83d?", {}),
+        (InvalidInputError, "a text, or a list", 3, {}),
+        (InvalidInputError, "a message's part", [{"role": "user", "content": None}], {}),
+        (InvalidInputError, "one call answers one chat", ["What?", "Who?"], {}),
         (InvalidInputError, "too long", "word " * 40_000, {}),
         (InvalidInputError, r"cannot be used: Unsupported type", "What?", {"json": {"type": "no such type"}}),
         (InvalidInputError, "minimum greater", "What?", {"json": {"type": "integer", "minimum": 3, "maximum": 1}}),
@@ -513,9 +519,9 @@ def test_parts_that_do_not_belong_together(reasoner_folder, tmp_path):
         (TypeError, "unknown keyword", "What?", {"temprature": 1.0}),
     ],
 )
-def test_bad_input(world_models, error, message, prompt, options):
+def test_bad_input(world_models, form, error, message, prompt, options):
     with pytest.raises(error, match=message):
-        world_models("nano").reason(prompt, **options)
+        world_models(form).reason(prompt, **options)
 
 
 def test_a_video_of_one_frame(world_model):
