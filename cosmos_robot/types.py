@@ -3,7 +3,7 @@
 episode -> `Observation` + `Actions` -> domain -> `ModelInput` -> engine -> `Prediction` -> `Rollout`
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, get_args
@@ -272,13 +272,56 @@ def require_chunk_size(chunk: int) -> int:
     Raises:
         InvalidInputError: if it is not a positive multiple of 4.
     """
-    if chunk < 4 or chunk % 4:
-        lower = max(4, chunk // 4 * 4)
+    size = require_integer(chunk, "action_chunk_size")
+    if size < 4 or size % 4:
+        lower = max(4, size // 4 * 4)
         raise InvalidInputError(
             f"action_chunk_size must be a positive multiple of 4, because one latent frame holds 4 video frames; "
-            f"got {chunk}. Use {lower} or {lower + 4}."
+            f"got {size}. Use {lower} or {lower + 4}."
         )
-    return chunk
+    return size
+
+
+def require_integer(value: object, name: str, *, least: int | None = None, most: int | None = None) -> int:
+    """Check that a value is an integer, of Python or of numpy, and return it as Python's. A truth value is none.
+
+    Args:
+        value: what was given.
+        name: what to call it in a sentence.
+        least: the smallest that is allowed; None is any.
+        most: the largest.
+
+    Raises:
+        InvalidInputError: if it is none, or outside its range.
+    """
+    number = int(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else None
+    if number is None or (least is not None and number < least) or (most is not None and number > most):
+        room = "" if least is None else f" of at least {least}" if most is None else f" from {least} to {most}"
+        raise InvalidInputError(f"{name} must be an integer{room}; got {value!r}.")
+    return number
+
+
+def keep_integers(owner: object, least: Mapping[str, int]) -> None:
+    """Check fields of a frozen dataclass that are integers or None, and keep them as Python's own.
+
+    Args:
+        owner: the dataclass.
+        least: the smallest value that is allowed, by the field's name.
+
+    Raises:
+        InvalidInputError: if one is no integer, or smaller.
+    """
+    for name, smallest in least.items():
+        value = getattr(owner, name)
+        if value is not None:
+            object.__setattr__(owner, name, require_integer(value, name, least=smallest))
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number of Python or numpy. A truth value is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return bool(-np.inf < value < np.inf)
 
 
 def require_sampling(*, num_steps: int | None, guidance: float | None, shift: float | None, fps: float | None) -> None:
@@ -287,14 +330,33 @@ def require_sampling(*, num_steps: int | None, guidance: float | None, shift: fl
     Raises:
         InvalidInputError: if one is not a number in its range.
     """
-    if num_steps is not None and num_steps < 1:
-        raise InvalidInputError(f"num_steps must be at least 1; got {num_steps}.")
-    if guidance is not None and not (np.isfinite(guidance) and guidance >= 1.0):
-        raise InvalidInputError(f"guidance must be a number of at least 1; got {guidance}.")
-    if shift is not None and not (np.isfinite(shift) and shift > 0):
-        raise InvalidInputError(f"shift must be a positive number; got {shift}.")
-    if fps is not None and not LOWEST_FPS <= fps <= HIGHEST_FPS:
-        raise InvalidInputError(f"fps must be a number from {LOWEST_FPS:g} to {HIGHEST_FPS:g}; got {fps}.")
+    if num_steps is not None:
+        require_integer(num_steps, "num_steps", least=1)
+    if guidance is not None and not (is_number(guidance) and guidance >= 1.0):
+        raise InvalidInputError(f"guidance must be a number of at least 1; got {guidance!r}.")
+    if shift is not None and not (is_number(shift) and shift > 0):
+        raise InvalidInputError(f"shift must be a positive number; got {shift!r}.")
+    if fps is not None and not (is_number(fps) and LOWEST_FPS <= fps <= HIGHEST_FPS):
+        raise InvalidInputError(f"fps must be a number from {LOWEST_FPS:g} to {HIGHEST_FPS:g}; got {fps!r}.")
+
+
+def require_text(text: str, name: str) -> str:
+    """Check that a text can be written as UTF-8, which tokenizers and services read, and return it.
+
+    Args:
+        text: what was given.
+        name: what to call it in a sentence.
+
+    Raises:
+        InvalidInputError: if half of a surrogate pair stands in it, as a JSON escape may leave one.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(
+            f"{name} is no Unicode text: character {error.start} is half of a surrogate pair. Take it out."
+        ) from error
+    return text
 
 
 def require_frame(frame: object) -> Frames:

@@ -160,13 +160,13 @@ class EnvSettings:
         low, high = _bounds(domain, options.get("bounds"))
         given: Mapping[str, Any] = options
         simple = ("clip_actions", "max_episode_actions", "retries", "retry_wait")
-        canvas = options.get("canvas")
+        canvas, chunk = options.get("canvas"), options.get("action_chunk_size")
         settings = cls(
             domain=domain,
             judge=find_reward(options.get("reward")),
             trust=find_trust(options.get("trust")),
             step=options.get("step", "chunk"),
-            action_chunk_size=require_chunk_size(options.get("action_chunk_size") or domain.action_chunk_size),
+            action_chunk_size=require_chunk_size(domain.action_chunk_size if chunk is None else chunk),
             low=low,
             high=high,
             sampling=_sampling(given),

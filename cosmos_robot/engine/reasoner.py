@@ -43,7 +43,7 @@ class LocalReasoner:
         config = _load_config(folder)
         self.model = build_reasoner(config, transformer, folder)
         self._end_tokens = _end_tokens(folder, self.processor.tokenizer)
-        self._lock = threading.Lock()  # the model keeps what it knows of positions between two tokens
+        self._turn = threading.Lock()  # the model keeps what it knows of positions between two tokens
 
     def answer(self, request: ReasonRequest) -> AnswerStream:
         """Start to answer a chat. What is held to JSON is answered without a `<think>` part.
@@ -62,7 +62,7 @@ class LocalReasoner:
         def generate(streamer: Any, stop: Any) -> None:
             from transformers import GenerationConfig
 
-            with self._lock, torch.no_grad():
+            with torch.no_grad():
                 self.model.generate(
                     **inputs,
                     generation_config=GenerationConfig(
@@ -78,6 +78,7 @@ class LocalReasoner:
 
         return AnswerStream(
             generate,
+            turn=self._turn,
             tokenizer=self.processor.tokenizer,
             prompt_tokens=prompt_tokens,
             end_tokens=self._end_tokens,
@@ -124,7 +125,10 @@ class LocalReasoner:
                 "fps": request.video_fps,
                 "return_metadata": True,
             }
-        encoded = self.processor(text=[text], return_tensors="pt", return_mm_token_type_ids=True, **seen)
+        try:
+            encoded = self.processor(text=[text], return_tensors="pt", return_mm_token_type_ids=True, **seen)
+        except ValueError as error:  # what transformers raises where tokens of pictures stand in the text itself
+            raise InvalidInputError(f"the chat cannot be read: {error}") from error
         device = self.model.lm_head.weight.device
         return text, {key: value.to(device) for key, value in encoded.items() if isinstance(value, torch.Tensor)}
 

@@ -37,19 +37,21 @@ class PresencePenalty(LogitsProcessor):  # type: ignore[misc]
 
 
 class SeededDraw(LogitsProcessor):  # type: ignore[misc]
-    """Draws the token by a generator of its own (Gumbel's trick), and leaves it alone with a finite score.
+    """Draws the token by a generator of its own, and leaves it alone with a finite score.
 
-    transformers would draw from torch's global generator, which other threads share.
+    transformers draws from torch's global generator, which other threads share. This draws the same tokens as it does
+    right after `torch.manual_seed(seed)`.
     """
 
     def __init__(self, seed: int) -> None:
-        self._generator = torch.Generator().manual_seed(seed)
+        self._seed = seed
+        self._generator: torch.Generator | None = None
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Choose by the scores `[1, vocabulary]`, which are logarithms of probabilities up to a constant."""
-        uniform = torch.rand(scores.shape, generator=self._generator, dtype=torch.float64)
-        noise = -torch.log(-torch.log(uniform.clamp_min(torch.finfo(torch.float64).tiny)))
-        chosen = (scores.double() + noise.to(scores.device)).argmax(dim=-1, keepdim=True)
+        if self._generator is None:  # only the scores say where they are
+            self._generator = torch.Generator(scores.device).manual_seed(self._seed)
+        chosen = torch.multinomial(torch.softmax(scores, dim=-1), num_samples=1, generator=self._generator)
         return torch.full_like(scores, -torch.inf).scatter(1, chosen, 0.0)
 
 

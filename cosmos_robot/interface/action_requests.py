@@ -8,7 +8,7 @@ from cosmos_robot.domains.domain import Domain
 from cosmos_robot.interface.batch import cut_note, read_clips, read_observations
 from cosmos_robot.interface.call import ActionCall
 from cosmos_robot.interface.request import ActionOptions, ActionRequest
-from cosmos_robot.types import Progress, require_chunk_size
+from cosmos_robot.types import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ def inverse_dynamics_requests(
     """Read a call of `WorldModel.inverse_dynamics`."""
     call = ActionCall.of(domain, options)
     clips, batched = read_clips(frames)
-    chunk = require_chunk_size(action_chunk_size or call.domain.action_chunk_size)
+    chunk = call.chunk_size(action_chunk_size)
     items = [
         {"frames": clip[: chunk + 1], "action_chunk_size": chunk, "notes": cut_note(len(clip), chunk)} for clip in clips
     ]
@@ -65,7 +65,7 @@ def policy_requests(
     """Read a call of `WorldModel.policy`."""
     call = ActionCall.of(domain, options)
     observations, batched = read_observations(observation)
-    chunk = require_chunk_size(action_chunk_size or call.domain.action_chunk_size)
+    chunk = call.chunk_size(action_chunk_size)
     wanted = call.domain.decodes_frames if return_frames is None else return_frames
     items = [
         {"frames": seen.frame[None], "action_chunk_size": chunk, "state": given, "return_frames": wanted}
@@ -85,7 +85,7 @@ def rollout_requests(
     call = ActionCall.of(domain, options)
     observations, batched = read_observations(observation)
     given = call.actions(actions, len(observations), batched=batched)
-    chunk = require_chunk_size(action_chunk_size or call.domain.action_chunk_size)
+    chunk = call.chunk_size(action_chunk_size)
     items = [
         {"frames": seen.frame[None], "action_chunk_size": chunk, "actions": acts}
         for seen, acts in zip(observations, given, strict=True)

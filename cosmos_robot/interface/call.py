@@ -1,6 +1,5 @@
 """One public call: its keywords, checked and spread over the items of its batch."""
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.interface.batch import read_actions, read_states
 from cosmos_robot.interface.request import ActionOptions, ActionRequest
-from cosmos_robot.types import ActionMode, Actions, ActionSpace, FloatArray, Observation, Progress
+from cosmos_robot.types import ActionMode, Actions, ActionSpace, FloatArray, Observation, Progress, require_chunk_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +55,14 @@ class ActionCall:
             InvalidInputError: if they have not the domain's width, or are marked with another space.
         """
         return [self._mark(item) for item in read_actions(given, count, batched=batched)]
+
+    def chunk_size(self, given: int | None) -> int:
+        """How many actions one generation has: as the caller says, or as the domain does.
+
+        Raises:
+            InvalidInputError: if it is no positive multiple of 4.
+        """
+        return require_chunk_size(self.domain.action_chunk_size if given is None else given)
 
     def states(self, given: Any, observations: Sequence[Observation]) -> list[FloatArray | None]:
         """Read the initial states of a batch, where the domain's form has one; None takes the observations' own.
@@ -157,10 +164,9 @@ def spread_seeds(given: Any, count: int) -> list[int]:
 
 
 def _integer(seed: Any) -> int:
-    try:
-        return operator.index(seed)
-    except TypeError as error:
-        raise InvalidInputError(f"a seed must be an integer from 0 to 2**63 - 1; got {seed!r}.") from error
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise InvalidInputError(f"a seed must be an integer from 0 to 2**63 - 1; got {seed!r}.")
+    return int(seed)
 
 
 def _require_count(given: int, count: int, name: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.short_repr import ShortRepr
-from cosmos_robot.types import Frames, require_frame, require_frames
+from cosmos_robot.types import Frames, require_frame, require_frames, require_text
 
 Role = Literal["system", "user", "assistant"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -58,7 +58,8 @@ class Message(ShortRepr):
         parts: what is said and shown, in its order.
 
     Raises:
-        InvalidInputError: if the role is unknown, nothing is said, or another than the user shows pictures.
+        InvalidInputError: if the role is unknown, nothing is said, what is said is no Unicode text, or another than the
+            user shows pictures.
     """
 
     role: Role
@@ -69,6 +70,9 @@ class Message(ShortRepr):
             raise InvalidInputError(f"unknown role {self.role!r}; expected one of {', '.join(ROLES)}.")
         if not self.parts or not all(isinstance(part, str | ImagePart | VideoPart) for part in self.parts):
             raise InvalidInputError("a message's parts are strings, ImagePart and VideoPart, at least one.")
+        for part in self.parts:
+            if isinstance(part, str):
+                require_text(part, f"what the {self.role} says")
         if self.role != "user" and not all(isinstance(part, str) for part in self.parts):
             raise InvalidInputError(f"only the user shows pictures and videos; the {self.role} says text.")
 
@@ -94,6 +98,8 @@ def read_messages(given: Sequence[MessageLike]) -> tuple[Message, ...]:
     Raises:
         InvalidInputError: if a message is none, or the chat does not end with the user.
     """
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes):
+        raise InvalidInputError(f"a chat is a text, or a list of messages; got {given!r:.200}.")
     messages = tuple(_read_message(message) for message in given)
     if not messages or messages[-1].role != "user":
         raise InvalidInputError("a chat ends with a message of the user, which is answered.")
@@ -106,9 +112,11 @@ def _read_message(given: MessageLike) -> Message:
     if isinstance(given, Message):
         return given
     if not isinstance(given, Mapping) or set(given) != {"role", "content"}:
-        raise InvalidInputError(f"a message is a mapping of role and content; got {given!r:.200}.")
+        raise InvalidInputError(
+            f"a message is a mapping of role and content, and one call answers one chat; got {given!r:.200}."
+        )
     content = given["content"]
-    parts = [content] if isinstance(content, str) else list(content)
+    parts = content if isinstance(content, list | tuple) else [content]
     return Message(given["role"], tuple(_read_part(part) for part in parts))
 
 

@@ -13,7 +13,7 @@ from cosmos_robot.interface.generation import Generation
 from cosmos_robot.interface.media_request import MediaRequest
 from cosmos_robot.interface.media_size import conditioning_frames
 from cosmos_robot.interface.steps import Chunk, Steps, run_steps
-from cosmos_robot.types import Frames, Progress, Sound
+from cosmos_robot.types import Frames, Progress, Sound, require_integer
 
 
 class MediaModel(Protocol):
@@ -61,9 +61,7 @@ def extend_steps(
     length = first.num_frames or clip_frames(first)
     if length <= seen:
         raise InvalidInputError(f"a generation of {length} frames that goes on from {seen} has no new one; use more.")
-    wanted = length - seen if extra_frames is None else extra_frames
-    if wanted < 1:
-        raise InvalidInputError(f"extra_frames must be at least 1; got {wanted}.")
+    wanted = length - seen if extra_frames is None else require_integer(extra_frames, "extra_frames", least=1)
     chunks = -(-wanted // (length - seen))
     parts: list[list[Generation]] = [[] for _ in requests]
     for k in range(chunks):

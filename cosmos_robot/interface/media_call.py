@@ -8,7 +8,7 @@ import numpy as np
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.interface.call import one_for_each, spread_seeds, spread_texts
 from cosmos_robot.interface.media_request import MediaMode, MediaOptions, MediaRequest
-from cosmos_robot.types import Frames, require_frame
+from cosmos_robot.types import Frames, require_frame, require_integer
 
 _SPREAD = ("negative_prompt", "seed")
 """Keywords that may differ within a batch."""
@@ -72,6 +72,15 @@ def media_requests(
         for index in range(count)
     ]
     return requests, batched or one_for_each(prompt)
+
+
+def first_latent_frames(count: int) -> tuple[int, ...]:
+    """The numbers of the latent frames that a continued video begins with.
+
+    Raises:
+        InvalidInputError: if there is none.
+    """
+    return tuple(range(require_integer(count, "condition_latent_frames", least=1)))
 
 
 def _count(prompt: str | Sequence[str], clips: list[Frames] | None, *, batched: bool) -> int:

@@ -7,7 +7,7 @@ from cosmos_robot.errors import UnsupportedModeError
 from cosmos_robot.interface.batch import read_clips
 from cosmos_robot.interface.extend import extend
 from cosmos_robot.interface.generation import Generation
-from cosmos_robot.interface.media_call import media_requests, read_pictures
+from cosmos_robot.interface.media_call import first_latent_frames, media_requests, read_pictures
 from cosmos_robot.interface.media_request import MediaOptions, MediaRequest
 from cosmos_robot.types import Frames, Progress
 
@@ -230,7 +230,7 @@ class MediaModes:
             clips,
             options,
             batched=batched,
-            condition_frame_indexes_vision=tuple(range(condition_latent_frames)),
+            condition_frame_indexes_vision=first_latent_frames(condition_latent_frames),
             condition_video_keep="last",
         )
         answers = extend(self, requests, extra_frames=extra_frames, progress=options.get("progress"))

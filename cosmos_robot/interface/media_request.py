@@ -8,7 +8,7 @@ from typing import Literal, TypedDict, get_args
 from cosmos_robot.errors import InvalidInputError, MediaError
 from cosmos_robot.interface.media_size import conditioning_frames, parse_aspect_ratio, parse_resolution
 from cosmos_robot.short_repr import ShortRepr
-from cosmos_robot.types import Frames, Progress, require_sampling
+from cosmos_robot.types import Frames, Progress, keep_integers, require_integer, require_sampling, require_text
 
 MediaMode = Literal["text2image", "text2video", "image2video", "video2video"]
 MEDIA_MODES: tuple[MediaMode, ...] = get_args(MediaMode)
@@ -116,11 +116,14 @@ class MediaRequest(ShortRepr):
     def __post_init__(self) -> None:
         if self.mode not in MEDIA_MODES:
             raise InvalidInputError(f"unknown mode {self.mode!r}; expected one of {', '.join(MEDIA_MODES)}.")
+        require_text(self.prompt_used, "the prompt")
+        require_text(self.negative_prompt or "", "negative_prompt")
         if self.frames is None and not self.prompt_used.strip():
             raise InvalidInputError(f"the prompt is empty: say what {self.mode} shall show.")
         if (self.frames is None) == (self.mode in ("image2video", "video2video")):
             raise InvalidInputError("image2video takes a picture, video2video a video, the other modes neither.")
         require_sampling(num_steps=self.num_steps, guidance=self.guidance, shift=self.shift, fps=self.fps)
+        keep_integers(self, {"height": 1, "width": 1, "num_frames": 1, "num_steps": 1, "seed": 0})
         self._require_interval()
         self._require_size()
         if self.image and (self.enable_sound or self.num_frames not in (None, 1)):
@@ -178,11 +181,12 @@ class MediaRequest(ShortRepr):
                 "leave upsample and agentic out for a video."
             )
         for name in ("agentic_max_iterations", "agentic_samples_per_iteration"):
-            if not 1 <= getattr(self, name) <= 3:
-                raise InvalidInputError(f"{name} must be 1, 2 or 3; got {getattr(self, name)}.")
+            object.__setattr__(self, name, require_integer(getattr(self, name), name, least=1, most=3))
 
     def _require_clip(self) -> None:
-        indexes = self.condition_frame_indexes_vision
+        name = "a latent frame's number in condition_frame_indexes_vision"
+        indexes = tuple(require_integer(index, name) for index in self.condition_frame_indexes_vision)
+        object.__setattr__(self, "condition_frame_indexes_vision", indexes)
         if not indexes or min(indexes) < 0 or any(a >= b for a, b in pairwise(indexes)):
             raise InvalidInputError(
                 f"condition_frame_indexes_vision must be ascending latent frame numbers, as in (0, 1); got {indexes}."

@@ -8,8 +8,12 @@ from typing import Any, Literal, Protocol, Self
 
 from cosmos_robot.errors import AnswerError, InvalidInputError
 from cosmos_robot.interface.chat import Message
+from cosmos_robot.types import is_number, keep_integers, require_integer
 
 FinishReason = Literal["stop", "length"]
+
+LEAST_TEMPERATURE = 1e-5
+"""Scores divided by less are no numbers any more; what is that cold is greedy."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class ReasonSampling:
     Attributes:
         max_new_tokens: most tokens of an answer.
         do_sample: draw tokens; else the likeliest is taken each time.
-        temperature: of the draw.
+        temperature: of the draw, at least 1e-5.
         top_p: draw from the likeliest tokens that have this probability together; None is all.
         top_k: draw from as many of the likeliest tokens; None is all.
         repetition_penalty: divides the scores of tokens that stand in the chat or the answer; 1 is none.
@@ -42,14 +46,20 @@ class ReasonSampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        keep_integers(self, {"max_new_tokens": 1, "top_k": 1})
+        object.__setattr__(self, "seed", require_integer(self.seed, "seed", least=0, most=2**63 - 1))
+        for name in ("temperature", "top_p", "repetition_penalty", "presence_penalty"):
+            value = getattr(self, name)
+            if not is_number(value) and (name, value) != ("top_p", None):
+                raise InvalidInputError(f"{name} must be a number; got {value!r}.")
         ranges = {
-            "max_new_tokens": (self.max_new_tokens >= 1, "at least 1"),
-            "temperature": (0 < self.temperature <= 10, "above 0 and at most 10; do_sample=False is greedy"),
+            "temperature": (
+                LEAST_TEMPERATURE <= self.temperature <= 10,
+                f"from {LEAST_TEMPERATURE:g} to 10; do_sample=False is greedy",
+            ),
             "top_p": (self.top_p is None or 0 < self.top_p <= 1, "above 0 and at most 1"),
-            "top_k": (self.top_k is None or self.top_k >= 1, "at least 1"),
-            "repetition_penalty": (0 < self.repetition_penalty <= 10, "above 0 and at most 10"),
+            "repetition_penalty": (0.01 <= self.repetition_penalty <= 10, "from 0.01 to 10"),
             "presence_penalty": (-2 <= self.presence_penalty <= 2, "from -2 to 2"),
-            "seed": (0 <= self.seed < 2**63, "an integer from 0 to 2**63 - 1"),
         }
         for name, (fits, expected) in ranges.items():
             if not fits:
@@ -76,6 +86,9 @@ class ReasonRequest:
         json: True holds the answer to a JSON object, a JSON schema to an object of that schema.
         video_fps: how many frames a second of a video are looked at.
         safety: the safety checker that let it through.
+
+    Raises:
+        InvalidInputError: if `json` or `video_fps` is something else.
     """
 
     messages: tuple[Message, ...]
@@ -85,8 +98,10 @@ class ReasonRequest:
     safety: str = "off"
 
     def __post_init__(self) -> None:
-        if not self.video_fps > 0:
-            raise InvalidInputError(f"video_fps must be a positive number; got {self.video_fps}.")
+        if not (is_number(self.video_fps) and self.video_fps > 0):
+            raise InvalidInputError(f"video_fps must be a positive number; got {self.video_fps!r}.")
+        if not isinstance(self.json, bool | Mapping):
+            raise InvalidInputError(f"json must be True, False or a JSON schema as a mapping; got {self.json!r:.100}.")
 
 
 @dataclass(frozen=True)
@@ -196,7 +211,7 @@ def read_json_object(text: str, *, cut: bool = False) -> dict[str, Any]:
     why = "was cut at its longest and " if cut else ""
     try:
         found, _ = json.JSONDecoder().raw_decode(text, max(start, 0))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also what Python raises for a number of thousands of digits
         raise AnswerError(f"the answer {why}holds no whole JSON object: {text[:200]!r}.") from error
     if not isinstance(found, dict):
         raise AnswerError(f"the answer is JSON, but no object: {text[:200]!r}.")

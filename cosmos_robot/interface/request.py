@@ -13,8 +13,10 @@ from cosmos_robot.types import (
     FloatArray,
     Frames,
     Progress,
+    keep_integers,
     require_chunk_size,
     require_sampling,
+    require_text,
 )
 
 
@@ -65,7 +67,7 @@ class ActionRequest(ShortRepr):
         notes: sentences to pass on with the answer.
 
     Raises:
-        InvalidInputError: if the chunk is no multiple of 4, or a sampling setting is out of its range.
+        InvalidInputError: if the chunk is no multiple of 4, or a setting is none of its kind or out of its range.
     """
 
     mode: ActionMode
@@ -90,3 +92,6 @@ class ActionRequest(ShortRepr):
     def __post_init__(self) -> None:
         require_chunk_size(self.action_chunk_size)
         require_sampling(num_steps=self.num_steps, guidance=self.guidance, shift=self.shift, fps=self.fps)
+        require_text(self.prompt, "the prompt")
+        require_text(self.negative_prompt, "negative_prompt")
+        keep_integers(self, {"action_chunk_size": 4, "num_steps": 1, "seed": 0})

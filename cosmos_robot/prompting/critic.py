@@ -1,6 +1,5 @@
 """The critic: scores a candidate by sampled frames, and rewrites the prompt of the best."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ from cosmos_robot.errors import AnswerError
 from cosmos_robot.interface.chat import ImagePart, Message
 from cosmos_robot.interface.generation import Candidate, Generation
 from cosmos_robot.interface.reason import Reasoner, ReasonRequest, ReasonSampling
-from cosmos_robot.types import Frames
+from cosmos_robot.types import Frames, is_number
 
 FRAMES = 6
 """Frames of a video that the critic is shown, evenly spread."""
@@ -110,12 +109,8 @@ def read_verdict(answer: dict[str, Any]) -> Verdict:
     """
     scores = {}
     for name in CRITERIA:
-        value = answer.get(name)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not (math.isfinite(value) and 0 <= value <= 10)
-        ):
+        value: Any = answer.get(name)
+        if not (is_number(value) and 0 <= value <= 10):
             raise AnswerError(f"the critic's {name!r} is no number from 0 to 10: {value!r:.100}.")
         scores[name] = float(value)
     return Verdict(scores, str(answer.get("problems") or ""))

@@ -5,26 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from cosmos_robot.errors import (
-    AnswerError,
-    InvalidInputError,
-    MissingDependencyError,
-    PromptWarning,
-    ServiceError,
-    UnsafeContentError,
-    UnsupportedModeError,
-)
+from cosmos_robot.errors import InvalidInputError, PromptWarning, UnsafeContentError
 from cosmos_robot.interface.generation import Generation
 from cosmos_robot.interface.media_request import MediaRequest
 from cosmos_robot.interface.reason import Reasoner
 from cosmos_robot.prompting.agentic import Agentic
 from cosmos_robot.prompting.facts import CaptionFacts
+from cosmos_robot.prompting.failures import FAILURES
 from cosmos_robot.prompting.upsampler import upsample
 from cosmos_robot.safety.checker import SafetyChecker, check_prompts
 from cosmos_robot.types import Progress
-
-FAILURES = (ServiceError, AnswerError, UnsupportedModeError, MissingDependencyError)
-"""What keeps a prompt from being rewritten, and the generation not from going on."""
 
 
 class Render(Protocol):
@@ -64,10 +54,11 @@ class Refinement:
             check_prompts(self.safety, request.prompt, request.negative_prompt)
         chosen = [request for request in requests if request.agentic]
         plain = [request for request in requests if not request.agentic]
+        critics = [self.reasoner() for _ in chosen]  # a missing one shows before anything is rendered
         parts = _Parts(progress, len(chosen) + bool(plain))
         made = dict(zip(map(id, plain), self.once(plain, progress=parts.next()) if plain else [], strict=True))
-        for request in chosen:
-            agentic = Agentic(self.once, self.reasoner(), self.safety)
+        for request, critic in zip(chosen, critics, strict=True):
+            agentic = Agentic(self.once, critic, self.safety, self.require_fits)
             made[id(request)] = agentic.generate(request, progress=parts.next())
         return [made[id(request)] for request in requests]
 

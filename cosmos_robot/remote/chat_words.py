@@ -67,7 +67,7 @@ def read_completion(answered: Any, request: ReasonRequest, who: str) -> Reasonin
         text, refusal, reason = message.get("content"), message.get("refusal"), choice.get("finish_reason")
         thinking = message.get("reasoning_content") or message.get("reasoning") or ""
         used = Usage(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise AnswerError(f"{who} gave no chat completion: {answered!r:.200}.") from error
     if refusal or reason == "content_filter":
         raise AnswerError(f"{who} refuses: {refusal or 'its content filter stopped it'}.")
@@ -86,8 +86,8 @@ def read_completion(answered: Any, request: ReasonRequest, who: str) -> Reasonin
 
 
 def _message(message: Message, video_fps: float, *, lossless: bool) -> dict[str, Any]:
-    if all(isinstance(part, str) for part in message.parts):
-        return {"role": message.role, "content": message.text}
+    if len(message.parts) == 1 and isinstance(message.parts[0], str):
+        return {"role": message.role, "content": message.parts[0]}
     items = [item for part in message.parts for item in _items(part, video_fps, lossless=lossless)]
     return {"role": message.role, "content": items}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cosmos_robot.interface import chat
-from cosmos_robot.interface.reason import ReasonRequest, ReasonSampling
+from cosmos_robot.interface.reason import LEAST_TEMPERATURE, ReasonRequest, ReasonSampling
 from cosmos_robot.interface.reason_mode import VIDEO_FPS
 from cosmos_robot.serving.media_input import MediaReader
 from cosmos_robot.serving.openai_request import (
@@ -19,9 +19,6 @@ from cosmos_robot.serving.openai_request import (
     TextPart,
 )
 from cosmos_robot.serving.problems import Kind, RequestError
-
-_GREEDY_BELOW = 1e-5
-"""Temperatures below this draw nothing, as in vLLM: scores divided by them are no numbers any more."""
 
 _MOST_TOKENS = 1024
 """Of an answer, where the request does not say: the default of the Cosmos reasoner."""
@@ -84,7 +81,7 @@ def _require_supported(body: ChatRequest) -> None:
 
 def _sampling(body: ChatRequest) -> ReasonSampling:
     temperature = 1.0 if body.temperature is None else body.temperature
-    greedy = temperature < _GREEDY_BELOW
+    greedy = temperature < LEAST_TEMPERATURE  # draws nothing, as in vLLM
     return ReasonSampling(
         max_new_tokens=body.max_completion_tokens or body.max_tokens or _MOST_TOKENS,
         do_sample=not greedy,

@@ -1,17 +1,31 @@
 """The reasoner: beside plain transformers on the same folder, over the generator's own weights."""
 
+import json
+import re
 import shutil
+import threading
+import time
+import weakref
+from functools import cache
+from itertools import zip_longest
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig, LogitsProcessor
 from transformers.video_utils import VideoMetadata
 
+from cosmos_robot.benchmarks.random_checkpoint import caption_tokenizer
 from cosmos_robot.benchmarks.random_reasoner import save_reasoner
+from cosmos_robot.engine import reasoner as reasoner_module
+from cosmos_robot.engine.answer_stream import AnswerStream
+from cosmos_robot.engine.json_grammar import MOST_SPACE
 from cosmos_robot.engine.shared_weights import has_vision
 from cosmos_robot.errors import AnswerError, CheckpointError, InvalidInputError, MediaError, UnsupportedModeError
 from cosmos_robot.interface.chat import ImagePart, Message, VideoPart
+from cosmos_robot.interface.thinking import ThinkSplitter
 from cosmos_robot.world_model import load_world_model
 
 TOKENS = 24
@@ -133,6 +147,25 @@ def test_repetition_penalty_is_that_of_transformers(world_model, plain):
     assert got.text == plain[1].tokenizer.decode(answer, skip_special_tokens=True)
 
 
+SAMPLED = {"temperature": 0.7, "top_p": 0.8, "top_k": 20}
+
+
+@pytest.mark.parametrize("settings", [SAMPLED, {"temperature": 2.0, "top_k": 0}], ids=["advised", "all"])
+@pytest.mark.parametrize("shown", [None, picture()], ids=["text", "image"])
+def test_drawn_answers_are_those_of_transformers_after_the_same_seed(world_model, plain, settings, shown):
+    seen = {} if shown is None else {"images": [shown]}
+    parts = (TEXT,) if shown is None else (IMAGE, TEXT)
+    own = {name: value or None for name, value in settings.items()}
+    answers = set()
+    for seed in (3, 4):
+        torch.manual_seed(seed)
+        _, answer = oracle(plain, user(*parts), do_sample=True, **settings, **seen)
+        got = world_model.reason("What is it?", image=shown, max_new_tokens=TOKENS, do_sample=True, seed=seed, **own)
+        assert got.text == plain[1].tokenizer.decode(answer, skip_special_tokens=True)
+        answers.add(got.text)
+    assert len(answers) == 2
+
+
 @pytest.mark.parametrize("options", [{}, {"do_sample": True, "seed": 5, "top_p": 0.9}, {"json": True}])
 def test_streaming_equals_not_streaming(world_model, options):
     whole = world_model.reason("What is it?", max_new_tokens=TOKENS, **options)
@@ -149,6 +182,120 @@ def test_a_closed_stream_stops(world_model):
     stream.close()
     assert stream.result().usage.completion_tokens < 20_000
     assert world_model.reason("What is it?", max_new_tokens=2).usage.completion_tokens <= 2
+
+
+def test_an_error_is_raised_however_often_the_answer_is_asked_for(world_model, monkeypatch):
+    monkeypatch.setattr(world_model.reasoner.model, "generate", lambda **_: 1 / 0)
+    stream = world_model.reason("What is it?", max_new_tokens=4, stream=True)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            stream.result()
+
+
+def started(world_model, monkeypatch):
+    """Answers of this world model's that have not ended."""
+    running, generate = set(), world_model.reasoner.model.generate
+
+    def counted(**options):
+        running.add(id(options["streamer"]))
+        try:
+            return generate(**options)
+        finally:
+            running.discard(id(options["streamer"]))
+
+    monkeypatch.setattr(world_model.reasoner.model, "generate", counted)
+    return running
+
+
+def wait_until(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("read", [0, 2])
+def test_a_stream_that_nobody_holds_stops(world_model, monkeypatch, read):
+    """Neither the stream nor, as within a `for` that was left, its iterator."""
+    running = started(world_model, monkeypatch)
+    stream = world_model.reason("What is it?", max_new_tokens=20_000, stream=True)
+    pieces = iter(stream)
+    wait_until(lambda: running)
+    for _ in range(read):
+        next(pieces)
+    kept = weakref.ref(stream)
+    del stream
+    assert kept() is None  # at once: nothing goes around in a circle
+    next(pieces)  # the iterator is enough to go on
+    del pieces
+    wait_until(lambda: not running)
+
+
+def test_two_answers_at_once(world_model):
+    alone = [world_model.reason(prompt, image=picture(), max_new_tokens=TOKENS) for prompt in ("What?", "Why, then?")]
+    streams = [
+        world_model.reason(prompt, image=picture(), max_new_tokens=TOKENS, stream=True)
+        for prompt in ("What?", "Why, then?")
+    ]
+    texts = ["", ""]
+    for pieces in zip_longest(*streams):
+        for side, piece in enumerate(pieces):
+            texts[side] += "" if piece is None else piece.text
+    assert texts == [answer.text for answer in alone]
+    assert [stream.result() for stream in streams] == alone
+
+
+def test_an_answer_that_waits_for_its_turn_is_closed_at_once(world_model, monkeypatch):
+    running = started(world_model, monkeypatch)
+    first = world_model.reason("What is it?", max_new_tokens=20_000, stream=True)
+    wait_until(lambda: running)
+    second = world_model.reason("And then?", max_new_tokens=20_000, stream=True)
+    second.close()
+    assert running  # the first goes on
+    assert second.result().usage.completion_tokens == 0
+    first.close()
+    assert not running
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_pieces_are_the_text_whatever_bytes_the_tokens_are(data):
+    """Tokens of this tokenizer are bytes and parts of words: characters come whole, also those that are none."""
+    tokenizer = tiny_tokenizer()
+    ids = data.draw(st.lists(st.integers(0, len(tokenizer) - 1), min_size=1, max_size=40))
+    text = data.draw(st.text(alphabet="aé€😀日本\u0301\n", max_size=12))
+    ids += tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def generate(streamer, _):
+        streamer.put(torch.tensor([0]))
+        for token in ids:
+            streamer.put(torch.tensor([token]))
+
+    stream = AnswerStream(
+        generate,
+        turn=threading.Lock(),
+        tokenizer=tokenizer,
+        prompt_tokens=1,
+        end_tokens=(),
+        thinking=False,
+        seed=0,
+    )
+    pieces = list(stream)
+    whole = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    joined = split_thinking(whole)
+    assert ("".join(p.text for p in pieces if not p.thinking), "".join(p.text for p in pieces if p.thinking)) == joined
+    assert stream.result().usage.completion_tokens == len(ids)
+
+
+@cache
+def tiny_tokenizer():
+    return caption_tokenizer()
+
+
+def split_thinking(text):
+    splitter = ThinkSplitter()
+    chunks = [*splitter.feed(text), *splitter.flush()]
+    return tuple("".join(chunk.text for chunk in chunks if chunk.thinking is side) for side in (False, True))
 
 
 def test_a_seed_decides_the_draw(world_model):
@@ -181,6 +328,74 @@ def test_answers_are_held_to_a_schema_whatever_the_weights(world_model, seed):
     assert got.finish_reason == "stop"
     assert set(got.data()) == {"score"}
     assert 0 <= got.data()["score"] <= 9
+
+
+HARD = {
+    "type": "object",
+    "properties": {
+        "short": {"type": "string", "minLength": 3, "maxLength": 12},
+        "kind": {"enum": ["é", 'naïve "q"', 3, None]},
+        "rows": {
+            "type": "array",
+            "items": {"type": "array", "items": {"type": "integer", "minimum": -5, "maximum": 5}, "maxItems": 2},
+            "minItems": 1,
+            "maxItems": 3,
+        },
+        "where": {"const": "日本 😀"},
+    },
+    "required": ["short", "kind", "rows", "where"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_hard_schema(world_model, seed):
+    got = world_model.reason("Rate it.", json=HARD, max_new_tokens=1200, do_sample=True, temperature=2.0, seed=seed)
+    assert got.finish_reason == "stop"
+    found = json.loads(got.text)  # strict: no control characters in strings
+    assert list(found) == ["short", "kind", "rows", "where"]
+    assert 3 <= len(found["short"]) <= 12
+    assert found["kind"] in HARD["properties"]["kind"]["enum"]
+    assert 1 <= len(found["rows"]) <= 3
+    assert all(len(row) <= 2 and all(-5 <= number <= 5 for number in row) for row in found["rows"])
+    assert found["where"] == "日本 😀"
+    assert got.data() == found
+    assert max(map(len, re.findall(r"\s+", got.text))) <= MOST_SPACE + 12  # blanks of the short string among them
+
+
+class Forced(LogitsProcessor):
+    """Wants one token whatever else is likely."""
+
+    def __init__(self, token):
+        self.token = token
+
+    def __call__(self, input_ids, scores):
+        scores = scores.clone()
+        scores[:, self.token] = 1e9
+        return scores
+
+
+@pytest.mark.parametrize("wanted", ["\t", "\x1f", " "])
+def test_json_whatever_the_model_wants(world_models, wanted, monkeypatch):
+    """A model that wants blanks or control characters and nothing else still comes to an end."""
+    world_model = world_models("nano")
+    tokenizer = world_model.reasoner.processor.tokenizer
+    [token] = tokenizer(wanted, add_special_tokens=False)["input_ids"]
+    real = reasoner_module.token_choice
+
+    def forced(sampling, *, prompt_tokens, grammar=()):
+        return real(sampling, prompt_tokens=prompt_tokens, grammar=[Forced(token), *grammar])
+
+    monkeypatch.setattr(reasoner_module, "token_choice", forced)
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "string", "maxLength": 4}, "b": {"type": "boolean"}},
+        "required": ["a", "b"],
+        "additionalProperties": False,
+    }
+    got = world_model.reason("Rate it.", json=schema, max_new_tokens=900)
+    assert got.finish_reason == "stop"
+    assert set(json.loads(got.text)) == {"a", "b"}
 
 
 def test_json_that_was_cut_is_an_error_that_says_so(world_model):
@@ -280,14 +495,33 @@ def test_parts_that_do_not_belong_together(reasoner_folder, tmp_path):
         (InvalidInputError, "temperature", "What?", {"do_sample": True, "temperature": 0.0}),
         (InvalidInputError, "top_p", "What?", {"top_p": 1.5}),
         (InvalidInputError, "max_new_tokens", "What?", {"max_new_tokens": 0}),
+        (InvalidInputError, "image_pad.*no images", "What <|image_pad|>?", {}),
+        (InvalidInputError, "image_pad.*1 images", "What <|image_pad|>?", {"image": picture()}),
+        (InvalidInputError, "half of a surrogate pair", "What \ud83d?", {}),
+        (InvalidInputError, "a text, or a list", 3, {}),
+        (InvalidInputError, "a message's part", [{"role": "user", "content": None}], {}),
+        (InvalidInputError, "one call answers one chat", ["What?", "Who?"], {}),
         (InvalidInputError, "too long", "word " * 40_000, {}),
-        (InvalidInputError, "schema", "What?", {"json": {"type": "no such type"}}),
+        (InvalidInputError, r"cannot be used: Unsupported type", "What?", {"json": {"type": "no such type"}}),
+        (InvalidInputError, "minimum greater", "What?", {"json": {"type": "integer", "minimum": 3, "maximum": 1}}),
+        (InvalidInputError, "no JSON: .*set", "What?", {"json": {"enum": {1, 2}}}),
+        (InvalidInputError, "json must be True", "What?", {"json": None}),
+        (InvalidInputError, "json must be True", "What?", {"json": "object"}),
+        (InvalidInputError, "max_new_tokens must be an integer", "What?", {"max_new_tokens": 2.5}),
+        (InvalidInputError, "max_new_tokens must be an integer", "What?", {"max_new_tokens": True}),
+        (InvalidInputError, "top_k must be an integer", "What?", {"top_k": 1.5}),
+        (InvalidInputError, "seed must be an integer", "What?", {"seed": 1.0}),
+        (InvalidInputError, "seed must be an integer", "What?", {"seed": 2**63}),
+        (InvalidInputError, "temperature must be a number", "What?", {"temperature": "1"}),
+        (InvalidInputError, "temperature must be a number", "What?", {"temperature": float("nan")}),
+        (InvalidInputError, "temperature must be from 1e-05", "What?", {"do_sample": True, "temperature": 1e-30}),
+        (InvalidInputError, "video_fps", "What?", {"video": picture(0, 4), "video_fps": float("inf")}),
         (TypeError, "unknown keyword", "What?", {"temprature": 1.0}),
     ],
 )
-def test_bad_input(world_models, error, message, prompt, options):
+def test_bad_input(world_models, form, error, message, prompt, options):
     with pytest.raises(error, match=message):
-        world_models("nano").reason(prompt, **options)
+        world_models(form).reason(prompt, **options)
 
 
 def test_a_video_of_one_frame(world_model):

@@ -3,9 +3,17 @@
 import numpy as np
 import pytest
 
+from cosmos_robot.envs.options import EnvSettings
 from cosmos_robot.errors import InvalidInputError
-from cosmos_robot.interface.action_requests import forward_dynamics_requests
-from cosmos_robot.interface.media_call import media_requests
+from cosmos_robot.interface.action_requests import (
+    forward_dynamics_requests,
+    inverse_dynamics_requests,
+    policy_requests,
+    rollout_requests,
+)
+from cosmos_robot.interface.media_call import first_latent_frames, media_requests
+from cosmos_robot.interface.media_request import MediaRequest
+from cosmos_robot.interface.reason import ReasonSampling
 
 FRAME = np.zeros((32, 32, 3), np.uint8)
 ACTIONS = np.full((4, 2), 100.0, np.float32)
@@ -62,3 +70,63 @@ def test_one_prompt_or_one_for_each(items):
 def test_what_does_not_fit_is_said(items, count, options, sentence):
     with pytest.raises(InvalidInputError, match=sentence):
         items(count, **options)
+
+
+INTEGERS = [
+    (lambda **given: action_items(1, **given)[0], "num_steps"),
+    (lambda **given: media_items(1, **given)[0], "num_steps"),
+    (lambda **given: media_items(1, **given)[0], "num_frames"),
+    (lambda **given: media_items(1, **given)[0], "agentic_max_iterations"),
+    (lambda **given: media_items(1, **given)[0], "agentic_samples_per_iteration"),
+    (lambda **given: media_items(1, **{"height": 64, "width": 64} | given)[0], "height"),
+    (lambda **given: media_items(1, **given)[0], "seed"),
+    (lambda **given: action_items(1, **given)[0], "seed"),
+    (lambda **given: asked(inverse_dynamics_requests, **given), "action_chunk_size"),
+    (lambda **given: asked(policy_requests, **given, state=None, return_frames=None), "action_chunk_size"),
+    (lambda **given: asked(rollout_requests, ACTIONS, **given), "action_chunk_size"),
+    (lambda **given: MediaRequest("text2image", "A cat.", **given), "seed"),
+    (ReasonSampling, "max_new_tokens"),
+    (ReasonSampling, "top_k"),
+    (lambda **given: EnvSettings.of({"domain": "pusht", "starts": FRAME, **given}), "action_chunk_size"),
+]
+
+
+def asked(requests, *rest, action_chunk_size, **options):
+    seen = np.stack([FRAME] * 9) if requests is inverse_dynamics_requests else FRAME
+    return requests(seen, *rest, "pusht", action_chunk_size, {}, **options).items[0]
+
+
+@pytest.mark.parametrize(("make", "name"), INTEGERS)
+@pytest.mark.parametrize("wrong", [2.5, 8.0, True, "8", np.float32(8), -4])
+def test_what_is_no_integer_is_refused(make, name, wrong):
+    with pytest.raises(InvalidInputError, match=f"{name} must be a.*; got"):
+        make(**{name: wrong})
+
+
+@pytest.mark.parametrize("name", ["num_frames", "action_chunk_size"])
+def test_zero_is_not_the_default(name):
+    make = dict(map(reversed, INTEGERS))[name]
+    with pytest.raises(InvalidInputError, match=f"{name} must be a.*; got 0"):
+        make(**{name: 0})
+
+
+@pytest.mark.parametrize(("make", "name"), INTEGERS)
+def test_integers_of_numpy_become_pythons(make, name):
+    """So that they can be sent as JSON."""
+    value = 2 if name.startswith("agentic") else 8
+    kept = getattr(make(**{name: np.int64(value)}), name)
+    assert (kept, type(kept)) == (value, int)
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("guidance", "6"), ("shift", True), ("fps", "24"), ("guidance", np.nan)])
+def test_what_is_no_number_is_refused(items, name, wrong):
+    with pytest.raises(InvalidInputError, match=f"{name} must be a"):
+        items(1, **{name: wrong})
+
+
+@pytest.mark.parametrize("wrong", [2.0, True, 0, "2"])
+def test_latent_frames_are_counted_in_integers(wrong):
+    with pytest.raises(InvalidInputError, match="condition_latent_frames must be an integer of at least 1"):
+        first_latent_frames(wrong)
+    with pytest.raises(InvalidInputError, match=r"latent frame's number .* must be an integer|ascending"):
+        MediaRequest("video2video", frames=np.stack([FRAME] * 9), condition_frame_indexes_vision=(0, wrong))

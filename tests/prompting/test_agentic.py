@@ -1,5 +1,7 @@
 """Candidates in rounds, judged by a real service: which is kept, when it ends, and how many are rendered."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from cosmos_robot.errors import InvalidInputError, PromptWarning, ServiceError, 
 from cosmos_robot.interface.media_request import MediaRequest
 from cosmos_robot.prompting.critic import CRITERIA, sampled
 from cosmos_robot.safety.words import WordChecker
-from cosmos_robot.world_model import LocalWorldModel
+from cosmos_robot.world_model import LocalWorldModel, load_world_model
 
 SMALL = {"num_steps": 1, "guidance": 1.0}
 
@@ -82,7 +84,7 @@ def test_a_candidate_that_was_not_judged_loses(world_model, renders):
     assert len(renders) == 4
 
 
-@pytest.mark.parametrize("model", ["blind", "error", "refuses", "prose", "html", "cut", "slow"])
+@pytest.mark.parametrize("model", ["quality good", "error", "refuses", "prose", "html", "cut", "slow"])
 def test_a_critic_that_fails_throughout(world_model, renders, model):
     with pytest.warns(PromptWarning, match="not judged|not rewritten") as warned:
         made = agentic(world_model(model, timeout=0.3 if model == "slow" else 5.0), 2, 1)
@@ -93,7 +95,54 @@ def test_a_critic_that_fails_throughout(world_model, renders, model):
         assert all("within 0.3 s" in str(warning.message) for warning in warned)
 
 
-@pytest.mark.parametrize("model", ["rewrites nothing", "rewrites badly"])
+@pytest.mark.parametrize(
+    "quality", ["11", "-1", "NaN", "Infinity", "1e999", '"9/10"', "true", "null", "[9]", "1" + "0" * 400, "9" * 5000]
+)
+def test_scores_that_are_none(world_model, quality):
+    with pytest.warns(PromptWarning, match="not judged"):
+        made = agentic(world_model(f"quality {quality}"), 1, 1)
+    [candidate] = made.agentic.candidates
+    assert (candidate.score, candidate.scores) == (None, {})
+
+
+def test_a_score_may_be_a_fraction(world_model):
+    assert agentic(world_model("quality 8.5"), 1, 1).agentic.candidates[0].scores["visual_quality"] == 8.5
+
+
+def test_ctrl_c_between_candidates(world_model, loaded, renders):
+    """Nothing is kept of what was begun, and the world model goes on."""
+    told = []
+
+    def progress(done, total):
+        told.append((done, total))
+        if len(told) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        agentic(world_model("strict"), 3, 1, progress=progress)
+    assert len(renders) == 3
+    assert loaded.text2image("a cup", seed=5, **SMALL).prompt_used == "a cup"
+
+
+def test_seeds_go_around(world_model):
+    made = world_model("strict").text2image(
+        "a cup", agentic=True, agentic_max_iterations=1, agentic_samples_per_iteration=2, seed=2**63 - 1, **SMALL
+    )
+    assert [candidate.generation.seed for candidate in made.agentic.candidates] == [2**63 - 1, 0]
+
+
+def test_a_critic_that_sees_nothing(reasoner_folder, tmp_path):
+    """A checkpoint's reasoner without a vision encoder: what was rendered is given, unjudged."""
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(reasoner_folder("nano"), folder)
+    shutil.rmtree(folder / "vision_encoder")
+    world_model = load_world_model(folder, device="cpu")
+    with pytest.warns(PromptWarning, match="vision encoder"):
+        made = agentic(world_model, 1, 1, height=192, width=320)
+    assert made.agentic.candidates[0].score is None
+
+
+@pytest.mark.parametrize("model", ["rewrites nothing", "rewrites badly", "rewrites at length", "rewrites half a pair"])
 def test_the_prompt_stays_where_it_cannot_be_rewritten(world_model, loaded, monkeypatch, model):
     monkeypatch.setattr(loaded, "safety", WordChecker())
     with pytest.warns(PromptWarning, match="not rewritten"):
@@ -177,7 +226,7 @@ def test_without_a_reasoner(loaded, renders):
 @pytest.mark.parametrize("name", ["agentic_max_iterations", "agentic_samples_per_iteration"])
 @pytest.mark.parametrize("value", [0, 4])
 def test_more_than_three_are_refused(loaded, name, value):
-    with pytest.raises(InvalidInputError, match="1, 2 or 3"):
+    with pytest.raises(InvalidInputError, match="integer from 1 to 3"):
         loaded.text2image("a cup", agentic=True, **{name: value}, **SMALL)
 
 

@@ -91,6 +91,10 @@ def test_a_service_that_thinks_in_a_fence(world_model):
         ("hollow", "comprehensive_t2i_caption"),
         ("wrong kinds", "'subjects' is no list"),
         ("long", "too long: 2"),
+        ("digits", "no whole JSON object"),
+        ("deep", "no JSON"),
+        ("moved", "answered 307"),
+        ("huge", "more than 16777216 bytes"),
     ],
 )
 def test_the_original_prompt_is_used_where_it_fails(world_model, model, why):

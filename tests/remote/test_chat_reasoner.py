@@ -49,6 +49,12 @@ def test_think_parts_are_told_apart(service):
     assert result.data()["audio_description"] == "a thud"
 
 
+def test_what_is_said_in_parts_is_sent_in_parts(service):
+    """As the checkpoint's own template reads them, with nothing between."""
+    _, asked = ask(service, "polite", "One ", "thing.")
+    assert asked["messages"][0]["content"] == [{"type": "text", "text": text} for text in ("One ", "thing.")]
+
+
 def test_sampling_settings(service):
     sampling = ReasonSampling.advised(max_new_tokens=9, seed=4)
     _, asked = ask(service, "polite", sampling=sampling)
@@ -91,6 +97,9 @@ def test_pictures_and_videos_are_sent_as_pictures(service):
         ("busy", ServiceError),
         ("cut", ServiceError),
         ("html", AnswerError),
+        ("moved", ServiceError),
+        ("deep", AnswerError),
+        ("endless usage", AnswerError),
         ("empty", AnswerError),
         ("mute", AnswerError),
         ("refuses", AnswerError),
@@ -107,6 +116,24 @@ def test_a_service_that_takes_too_long(service):
         ask(service, "slow", timeout=0.2)
 
 
+def test_a_service_that_drips(service):
+    """It is never silent for long, and never done."""
+    with pytest.raises(ServiceError, match=r"within 0\.5 s"):
+        ask(service, "drips", timeout=0.5)
+
+
+def test_an_answer_that_is_too_long(service):
+    with pytest.raises(AnswerError, match="more than 16777216 bytes"):
+        ask(service, "huge", timeout=60.0)
+
+
+def test_a_redirect_is_not_followed(service):
+    before = len(service.requests)
+    with pytest.raises(ServiceError, match="answered 307"):
+        ask(service, "moved", api_key="secret")
+    assert len(service.requests) == before + 1
+
+
 def test_a_service_that_is_not_there():
     with pytest.raises(ServiceError, match="cannot be reached"):
         ChatReasoner("http://127.0.0.1:9/v1", "m").answer(ReasonRequest((Message.of("user", "Hello?"),)))
@@ -117,6 +144,8 @@ def test_a_service_that_is_not_there():
     [
         ("localhost:8000", 1.0),
         ("http://localhost", 0.0),
+        ("http://localhost", float("inf")),
+        ("http://localhost", "5"),
         ("http://[::1", 1.0),
         ("http://localhost:x", 1.0),
         ("http://", 1.0),
@@ -127,6 +156,13 @@ def test_a_service_that_is_not_there():
 def test_settings_that_cannot_be(url, timeout):
     with pytest.raises(InvalidInputError):
         ChatReasoner(url, "m", timeout=timeout)
+
+
+@pytest.mark.parametrize("key", ["secret\n", "schl\u00fcssel"])
+def test_a_key_that_no_header_carries_is_not_shown(key):
+    with pytest.raises(InvalidInputError, match="api_key is printable ASCII") as raised:
+        ChatReasoner("http://localhost", "m", api_key=key)
+    assert key.strip() not in str(raised.value)
 
 
 def test_the_key_is_not_shown():

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.request import urlopen
 
@@ -48,6 +48,8 @@ class Service:
             return 500, "out of memory"
         if model == "busy":
             return 429, "slow down"
+        if model == "moved":
+            return 307, ""
         if model == "html":
             return 200, "<html>"
         if model == "empty":
@@ -70,6 +72,14 @@ class Service:
             return self.completion(json.dumps(IMAGE_CAPTION | {"subjects": "a cup"}))
         if model == "long":
             return self.completion(json.dumps({"comprehensive_t2i_caption": "word " * 5000}))
+        if model == "digits":
+            return self.completion('{"comprehensive_t2i_caption": ' + "9" * 5000 + "}")
+        if model == "deep":
+            return 200, "[" * 100_000
+        if model == "endless usage":
+            return 200, '{"choices": [{"message": {"content": "Hi."}}], "usage": {"prompt_tokens": Infinity}}'
+        if model == "huge":
+            return self.completion(" " * 100_000_000)
         if model == "thinks":
             return self.completion(f"<think>Hm, {{a cup}}.</think>\n```json\n{json.dumps(VIDEO_CAPTION)}\n```")
         if "Describe an image" in text:
@@ -85,8 +95,9 @@ class Service:
     def judge(self, model):
         """Scores rise from candidate to candidate, or do what the model's name says."""
         self.judged += 1
-        if model == "blind":
-            return self.completion(json.dumps(GOOD | {"visual_quality": "good"}))
+        if model.startswith("quality "):
+            value = model.removeprefix("quality ")
+            return self.completion(json.dumps(GOOD | {"visual_quality": "HERE"}).replace('"HERE"', value))
         if model == "sees every second" and self.judged % 2 == 0:
             return 500, "out of memory"
         if model.startswith("scores "):
@@ -99,6 +110,10 @@ class Service:
         self.rewritten += 1
         if model == "rewrites nothing":
             return self.completion('{"prompt": ""}')
+        if model == "rewrites at length":
+            return self.completion(json.dumps({"prompt": "word " * 5000}))
+        if model == "rewrites half a pair":
+            return self.completion('{"prompt": "a cup \\ud83d"}')
         if model == "rewrites badly":
             return self.completion('{"prompt": "a naked woman"}')
         return self.completion(json.dumps({"prompt": f"rewritten {self.rewritten}"}))
@@ -116,12 +131,25 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         body["authorization"] = self.headers["Authorization"]
+        if body["model"] == "drips":
+            self.drip()
+            return
         answer = (404, "no such path") if self.path != "/v1/chat/completions" else self.server.service.answer(body)
         if answer is None:
             self.close_connection = True
             self.connection.close()
         else:
             self.respond(*answer)
+
+    def drip(self):
+        """A byte now and then, and never the last."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            for _ in range(50):
+                self.wfile.write(b" ")
+                time.sleep(0.1)
 
     def do_GET(self):
         self.respond(200, json.dumps(self.server.service.requests))
@@ -131,6 +159,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
+            if status == 307:
+                self.send_header("Location", f"http://{self.headers['Host']}/v1/elsewhere")
             self.end_headers()
             self.wfile.write(content)
         except (BrokenPipeError, ConnectionResetError):
