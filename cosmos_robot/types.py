@@ -3,9 +3,11 @@
 episode -> `Observation` + `Actions` -> domain -> `ModelInput` -> engine -> `Prediction` -> `Rollout`
 """
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from numbers import Real
 from typing import Literal, get_args
 
 import numpy as np
@@ -286,7 +288,10 @@ def require_sampling(*, num_steps: int | None, guidance: float | None, shift: fl
     Raises:
         InvalidInputError: if one is not a number in its range.
     """
-    if num_steps is not None and num_steps < 1:
+    for name, value in (("guidance", guidance), ("shift", shift), ("fps", fps)):
+        if value is not None and not isinstance(value, Real):
+            raise InvalidInputError(f"{name} must be a number; got {value!r}.")
+    if num_steps is not None and require_whole("num_steps", num_steps) < 1:
         raise InvalidInputError(f"num_steps must be at least 1; got {num_steps}.")
     if guidance is not None and not (np.isfinite(guidance) and guidance >= 1.0):
         raise InvalidInputError(f"guidance must be a number of at least 1; got {guidance}.")
@@ -294,6 +299,18 @@ def require_sampling(*, num_steps: int | None, guidance: float | None, shift: fl
         raise InvalidInputError(f"shift must be a positive number; got {shift}.")
     if fps is not None and not LOWEST_FPS <= fps <= HIGHEST_FPS:
         raise InvalidInputError(f"fps must be a number from {LOWEST_FPS:g} to {HIGHEST_FPS:g}; got {fps}.")
+
+
+def require_whole(name: str, value: object) -> int:
+    """Check that a setting is a whole number, of any integer type, and return it.
+
+    Raises:
+        InvalidInputError: if it is not, as 5.0 is not.
+    """
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # what has no index is what is looked for
+    except TypeError as error:
+        raise InvalidInputError(f"{name} must be a whole number; got {value!r}.") from error
 
 
 def require_frame(frame: object) -> Frames:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from cosmos_robot.errors import InvalidInputError
+
 VIDEO_SYSTEM_PROMPT = "You are a helpful assistant who will generate videos from a give prompt."
 IMAGE_SYSTEM_PROMPT = "You are a helpful assistant who will generate images from a give prompt."
 """The published wordings, their slips included: the model was trained with them."""
@@ -18,7 +20,16 @@ def tokenize(tokenizer: Any, prompt: str, *, use_system_prompt: bool, image: boo
         prompt: the finished text.
         use_system_prompt: whether the system prompt stands before it; the published action examples never do.
         image: whether that is the one of images, not of videos.
+
+    Raises:
+        InvalidInputError: if the prompt holds half of a surrogate pair, which JSON can spell and no text has.
     """
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(
+            f"the prompt is no text: its character {error.start} is half of a surrogate pair. Write it out whole."
+        ) from error
     messages = [{"role": "user", "content": prompt}]
     if use_system_prompt:
         messages.insert(0, {"role": "system", "content": IMAGE_SYSTEM_PROMPT if image else VIDEO_SYSTEM_PROMPT})

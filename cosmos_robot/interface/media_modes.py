@@ -5,7 +5,7 @@ from typing import Any, Literal, Unpack, overload
 
 from cosmos_robot.errors import UnsupportedModeError
 from cosmos_robot.interface.batch import read_clips
-from cosmos_robot.interface.extend import extend
+from cosmos_robot.interface.extend import extend, latents_gone_on_from
 from cosmos_robot.interface.generation import Generation
 from cosmos_robot.interface.media_call import media_requests, read_pictures
 from cosmos_robot.interface.media_request import MediaOptions, MediaRequest
@@ -205,7 +205,8 @@ class MediaModes:
         """Continue a video from its last frames, as far as is wanted.
 
         Generations are chained, each on the last frames of the one before (chunk 0 with the seed itself, chunk k with
-        `chunk_seed(seed, k)`), and joined without a doubled frame.
+        `chunk_seed(seed, k)`), and joined without a doubled frame. Without a size of the caller's a video with
+        sides of at most 832 pixels goes on at its own, a larger one in the mode's tier.
 
         Args:
             video: uint8 `[N, H, W, 3]`; a list of clips is a batch.
@@ -230,7 +231,7 @@ class MediaModes:
             clips,
             options,
             batched=batched,
-            condition_frame_indexes_vision=tuple(range(condition_latent_frames)),
+            condition_frame_indexes_vision=latents_gone_on_from(condition_latent_frames),
             condition_video_keep="last",
         )
         answers = extend(self, requests, extra_frames=extra_frames, progress=options.get("progress"))

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Real
 from typing import Literal, TypedDict, get_args
 
 from cosmos_robot.errors import InvalidInputError, MediaError
 from cosmos_robot.interface.media_size import conditioning_frames, parse_aspect_ratio, parse_resolution
-from cosmos_robot.types import Frames, Progress, require_sampling
+from cosmos_robot.types import Frames, Progress, require_sampling, require_whole
 
 MediaMode = Literal["text2image", "text2video", "image2video", "video2video"]
 MEDIA_MODES: tuple[MediaMode, ...] = get_args(MediaMode)
@@ -153,12 +154,19 @@ class MediaRequest:
 
     def _require_interval(self) -> None:
         interval = self.guidance_interval
-        if interval is not None and not (len(interval) == 2 and 0 <= interval[0] < interval[1]):
+        if interval is None:
+            return
+        ends = tuple(interval) if isinstance(interval, list | tuple) else ()
+        if len(ends) != 2 or not all(isinstance(end, Real) for end in ends) or not 0 <= ends[0] < ends[1]:
             raise InvalidInputError(
                 f"guidance_interval must be two timesteps (low, high) on 0..1000 with low < high; got {interval}."
             )
+        object.__setattr__(self, "guidance_interval", ends)
 
     def _require_size(self) -> None:
+        for name in ("num_frames", "height", "width"):
+            if getattr(self, name) is not None:
+                require_whole(name, getattr(self, name))
         if (self.height is None) != (self.width is None):
             raise InvalidInputError("height and width go together; give both, or a resolution.")
         if self.height is not None and (self.resolution is not None or self.aspect_ratio is not None):
@@ -182,6 +190,8 @@ class MediaRequest:
 
     def _require_clip(self) -> None:
         indexes = self.condition_frame_indexes_vision
+        for index in indexes:
+            require_whole("a latent frame's number", index)
         if not indexes or min(indexes) < 0 or any(a >= b for a, b in pairwise(indexes)):
             raise InvalidInputError(
                 f"condition_frame_indexes_vision must be ascending latent frame numbers, as in (0, 1); got {indexes}."

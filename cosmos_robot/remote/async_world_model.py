@@ -20,7 +20,7 @@ from cosmos_robot.interface.action_requests import (
 from cosmos_robot.interface.batch import ActionsLike, ObservationLike, read_clips
 from cosmos_robot.interface.chain import chain_steps
 from cosmos_robot.interface.chat import MessageLike
-from cosmos_robot.interface.extend import extend_steps
+from cosmos_robot.interface.extend import extend_steps, latents_gone_on_from
 from cosmos_robot.interface.generation import Generation
 from cosmos_robot.interface.media_call import media_requests, read_pictures
 from cosmos_robot.interface.media_request import MediaOptions, MediaRequest
@@ -198,7 +198,7 @@ class AsyncRemoteWorldModel:
             prompt,
             clips,
             options,
-            condition_frame_indexes_vision=tuple(range(condition_latent_frames)),
+            condition_frame_indexes_vision=latents_gone_on_from(condition_latent_frames),
             condition_video_keep="last",
         )
         steps = extend_steps(_single(requests), extra_frames=extra_frames, clip_frames=self._core.clip_frames)
