@@ -19,6 +19,7 @@ from cosmos_robot.engine.checkpoint import CheckpointFacts, LoadedCheckpoint
 from cosmos_robot.engine.media import MediaInput, MediaOutput
 from cosmos_robot.errors import InvalidInputError, MediaError, UnsupportedModeError
 from cosmos_robot.interface.chain import chunk_seed
+from cosmos_robot.interface.media_modes import MediaModes
 from cosmos_robot.interface.media_prompt import default_negative_prompt
 from cosmos_robot.world_model import LocalWorldModel
 
@@ -282,7 +283,7 @@ def test_an_extension_at_the_native_canvas_has_nothing_to_note(native):
     assert native.extend_video(pictures(5, (96, 96)), extra_frames=4, num_frames=9).notes == ()
 
 
-class Grey(cr.WorldModel):
+class Grey(MediaModes):
     """Answers with frames of its own memory."""
 
     def generate_media(self, requests, *, progress=None):
