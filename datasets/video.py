@@ -176,11 +176,13 @@ def write_video(path: str | Path, frames: Frames, fps: float, *, sound: Sound | 
         stream.codec_context.colorspace = _BT601  # what swscale makes of RGB
         stream.codec_context.color_range = _LIMITED_RANGE
         heard = None if sound is None else SoundTrack(container, sound)  # all streams, before the first packet
-        for frame in even:
+        for number, frame in enumerate(even, start=1):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            if heard is not None:
+                heard.write(number / fps)
         container.mux(stream.encode())
         if heard is not None:
-            heard.write()
+            heard.finish()
 
 
 @contextmanager
