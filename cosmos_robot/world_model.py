@@ -17,6 +17,7 @@ from cosmos_robot.errors import (
     UnsupportedModeError,
     UntrainedDomainWarning,
 )
+from cosmos_robot.interface.batch import naming_item
 from cosmos_robot.interface.generation import Generation
 from cosmos_robot.interface.media_request import MediaRequest
 from cosmos_robot.interface.model_space import answered_actions, encoded_actions, encoded_state
@@ -121,7 +122,10 @@ class LocalWorldModel(WorldModel):
     def _render(self, requests: Sequence[MediaRequest], *, progress: Progress | None = None) -> list[Generation]:
         from cosmos_robot.engine.media import generate_media
 
-        plans = [self._planner.plan(request) for request in requests]
+        plans = []
+        for index, request in enumerate(requests):
+            with naming_item(index, len(requests)):
+                plans.append(self._planner.plan(request))
         outputs = generate_media(self.engine, [plan.given for plan in plans], progress=progress)
         return [
             self._generation(request, plan, output)

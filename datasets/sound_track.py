@@ -1,5 +1,6 @@
 """The sound of an mp4: samples as AAC beside the pictures, through PyAV."""
 
+import math
 from fractions import Fraction
 from pathlib import Path
 
@@ -44,16 +45,27 @@ class SoundTrack:
         self._stream = container.add_stream("aac", rate=sound.sample_rate)
         self._stream.layout = _LAYOUTS[len(sound.samples)]
         self._stream.bit_rate = _BITS_A_SECOND
+        self._written = 0
 
-    def write(self) -> None:
-        """Encode and write all samples."""
+    def write(self, until: float) -> None:
+        """Encode and write the samples up to a time in seconds.
+
+        Called along with the pictures: in the file the sound then lies beside them, as a player wants that reads it
+        from the front, over a network.
+        """
         rate = self._sound.sample_rate
         size = self._stream.codec_context.frame_size or 1024
-        for start in range(0, self._sound.samples.shape[1], size):
-            samples = np.ascontiguousarray(self._sound.samples[:, start : start + size])
+        end = min(self._sound.samples.shape[1], until * rate)
+        while self._written < end:
+            samples = np.ascontiguousarray(self._sound.samples[:, self._written : self._written + size])
             frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=self._stream.layout.name)
-            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+            frame.sample_rate, frame.pts, frame.time_base = rate, self._written, Fraction(1, rate)
             self._container.mux(self._stream.encode(frame))
+            self._written += size
+
+    def finish(self) -> None:
+        """Write what is left."""
+        self.write(math.inf)
         self._container.mux(self._stream.encode())
 
 

@@ -1,5 +1,6 @@
 """Video files as arrays, through PyAV: any codec that it decodes comes in, H.264 in mp4 goes out, AAC beside it."""
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -17,6 +18,9 @@ from cosmos_robot.types import Frames, Sound, require_frames
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 
+_MAX_PIXELS = 50_000_000
+"""Of a frame, as of an image: 8K has 33 million; far more is a mistake or a decompression bomb."""
+
 _BT709 = 1
 """ISO/IEC 23091-2 matrix code, as `av.VideoFrame.colorspace` gives it."""
 _BT601 = 6
@@ -28,7 +32,7 @@ _X264_OPTIONS = {"crf": "12", "preset": "medium"} | REPRODUCIBLE_X264
 """Visually lossless: metrics and later conditioning read these files again."""
 
 
-def read_video(path: str | Path, *, max_frames: int | None = None) -> tuple[Frames, float]:
+def read_video(path: str | Path, *, max_frames: int | None = None, last: bool = False) -> tuple[Frames, float]:
     """Read a video.
 
     The rotation in the container's metadata is applied, and the colour matrix that the stream names is used.
@@ -36,28 +40,29 @@ def read_video(path: str | Path, *, max_frames: int | None = None) -> tuple[Fram
     Args:
         path: a video file.
         max_frames: stop after so many frames; None reads all. Damage behind them is then not seen.
+        last: whether the last `max_frames` are wanted; the others are decoded and not kept.
 
     Returns:
         the frames, uint8 RGB `[N, H, W, 3]`, and the frames a second.
 
     Raises:
         MediaError: if the file is missing, empty, truncated or does not decode, has no video stream or no
-            frame rate, or if the frame size changes within it.
+            frame rate, if its frames have more than 50 megapixels, or if their size changes within it.
     """
     path = Path(path)
-    frames: list[Frames] = []
+    frames: deque[Frames] = deque(maxlen=max_frames)
     with _opened(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         rate = stream.average_rate or stream.guessed_rate
-        for frame in _pixels(container, path):
+        for number, frame in enumerate(_pixels(container, path)):
             frames.append(frame)
             if frame.shape != frames[0].shape:
                 raise MediaError(
                     f"the video {path} changes its frame size from {_size(frames[0])} to {_size(frame)} "
-                    f"(HxW) at frame {len(frames) - 1}; expected one size."
+                    f"(HxW) at frame {number}; expected one size."
                 )
-            if len(frames) == max_frames:
+            if len(frames) == max_frames and not last:
                 break
     if not frames:
         raise MediaError(f"the video {path} is empty: it has no frame.")
@@ -132,6 +137,8 @@ def even_sided(frames: Frames) -> Frames:
         frames: `[N, H, W, 3]`.
     """
     height, width = frames.shape[1:3]
+    if height % 2 == width % 2 == 0:
+        return frames  # padding by nothing would copy them
     return np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
@@ -169,11 +176,13 @@ def write_video(path: str | Path, frames: Frames, fps: float, *, sound: Sound | 
         stream.codec_context.colorspace = _BT601  # what swscale makes of RGB
         stream.codec_context.color_range = _LIMITED_RANGE
         heard = None if sound is None else SoundTrack(container, sound)  # all streams, before the first packet
-        for frame in even:
+        for number, frame in enumerate(even, start=1):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            if heard is not None:
+                heard.write(number / fps)
         container.mux(stream.encode())
         if heard is not None:
-            heard.write()
+            heard.finish()
 
 
 @contextmanager
@@ -186,9 +195,18 @@ def _opened(path: Path) -> Iterator["av.container.InputContainer"]:
         with av.open(path) as container:
             if not container.streams.video:
                 raise MediaError(f"the file {path} has no video stream.")
+            _require_size(container.streams.video[0].codec_context, path)
             yield container
     except av.error.FFmpegError as error:
         raise MediaError(f"the video {path} does not decode ({error.strerror}). Is it a whole video file?") from error
+
+
+def _require_size(coded: "av.VideoCodecContext", path: Path) -> None:
+    if coded.width * coded.height > _MAX_PIXELS:  # known from the header, before anything is decoded
+        raise MediaError(
+            f"the video {path} is too large ({coded.height}x{coded.width} pixels); expected frames of at most "
+            f"{_MAX_PIXELS // 1_000_000} megapixels. Scale it down first."
+        )
 
 
 def _timed(container: "av.container.InputContainer", path: Path, rate: float) -> Iterator[tuple[float, Frames]]:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from cosmos_robot.engine.checkpoint import CheckpointFacts, LoadedCheckpoint
 from cosmos_robot.engine.media import MediaInput, MediaOutput
 from cosmos_robot.errors import InvalidInputError, MediaError, UnsupportedModeError
 from cosmos_robot.interface.chain import chunk_seed
+from cosmos_robot.interface.media_modes import MediaModes
 from cosmos_robot.interface.media_prompt import default_negative_prompt
 from cosmos_robot.world_model import LocalWorldModel
 
@@ -267,6 +269,58 @@ def test_extension_chains_and_joins_without_a_doubled_frame(wm, asked):
     assert (longer.seed, longer.notes) == (2, ())
 
 
+def test_a_small_video_goes_on_at_its_own_size(wm, asked):
+    options = {"num_steps": 1, "guidance": 1.0, "num_frames": 9, "extra_frames": 4}
+    for size, answered in (((192, 320), (192, 320)), ((470, 800), (480, 832)), ((704, 1280), (720, 1280))):
+        longer = wm.extend_video(pictures(5, size), **options)
+        assert longer.frames.shape == (9, *answered, 3)
+        assert bool(longer.notes) == (size != answered)
+    assert wm.extend_video(pictures(5, (192, 320)), resolution=480, **options).frames.shape[1:3] == (480, 832)
+    assert wm.extend_video(pictures(5, (192, 320)), aspect_ratio="16,9", **options).frames.shape[1:3] == (720, 1280)
+
+
+def test_an_extension_at_the_native_canvas_has_nothing_to_note(native):
+    assert native.extend_video(pictures(5, (96, 96)), extra_frames=4, num_frames=9).notes == ()
+
+
+class Grey(MediaModes):
+    """Answers with frames of its own memory."""
+
+    def generate_media(self, requests, *, progress=None):
+        return [
+            cr.Generation(
+                mode=r.mode,
+                frames=np.full((r.num_frames, 192, 320, 3), 128, np.uint8),
+                fps=24.0,
+                sound=None,
+                seed=r.seed,
+                prompt=r.prompt,
+                prompt_used=r.prompt,
+            )
+            for r in requests
+        ]
+
+
+def test_a_long_extension_holds_its_frames_once():
+    """What is held beyond the frames of the answer does not grow with their number."""
+    clip, beyond = pictures(5, (192, 320)), []
+    for extra in (80, 400):
+        tracemalloc.start()
+        longer = Grey().extend_video(clip, extra_frames=extra, num_frames=45)
+        beyond.append(tracemalloc.get_traced_memory()[1] - longer.frames.nbytes)
+        tracemalloc.stop()
+        assert longer.frames.shape == (5 + extra, 192, 320, 3)
+    assert beyond[1] < beyond[0] + longer.frames.nbytes / 10
+
+
+def test_an_extension_goes_on_from_something(wm):
+    for count in (0, -1):
+        with pytest.raises(InvalidInputError, match=f"condition_latent_frames must be at least 1.*got {count}"):
+            wm.extend_video(pictures(9), condition_latent_frames=count, **CLIP)
+    with pytest.raises(InvalidInputError, match=r"extra_frames must be an integer of at least 1; got 4.5"):
+        wm.extend_video(pictures(9), extra_frames=4.5, **{**CLIP, "num_frames": 9})
+
+
 def test_extension_of_another_size_with_sound(small):
     clip, steps = pictures(6, (100, 160)), []
     options = {"num_frames": 9, "enable_sound": True, "progress": lambda *done: steps.append(done)}
@@ -357,6 +411,8 @@ def test_sizes_past_the_tables(wm):
 def test_frame_counts_past_the_tables(wm):
     with pytest.raises(InvalidInputError, match="2 to 197 frames"):
         wm.text2video("A cat.", num_frames=198)
+    with pytest.raises(InvalidInputError, match=r"2 to 197 frames.*text2image"):
+        wm.text2video("A cat.", num_frames=1)
     with pytest.raises(InvalidInputError, match="2 to 397 frames"):
         wm.text2video("A cat.", num_frames=398, resolution=256)
     with pytest.raises(InvalidInputError, match="one frame without sound"):
@@ -398,13 +454,51 @@ def test_image_that_does_not_decode_and_decompression_bomb(tmp_path):
         {"fps": -1.0},
         {"shift": 0.0},
         {"guidance_interval": (900, 100)},
+        {"guidance_interval": 400},
+        {"guidance_interval": ("400", "900")},
         {"seed": -1},
+        {"guidance": "6"},
+        {"num_steps": 2.5},
+        {"num_frames": 0},
+        {"num_frames": 5.0},
+        {"num_frames": "5"},
+        {"height": 192.0, "width": 320},
+        {"aspect_ratio": (16, 9)},
     ],
     ids=str,
 )
-def test_settings_out_of_their_range(options, wm):
-    with pytest.raises(InvalidInputError):
+def test_settings_out_of_their_range(options, wm, asked):
+    with pytest.raises(InvalidInputError, match=next(iter(options)).split("_")[0]):
         wm.text2video("A cat.", **options)
+    assert not asked
+
+
+def test_a_guidance_interval_may_be_a_list(wm, asked):
+    wm.text2video("A cat.", guidance_interval=[400, 1000.0])
+    assert asked[0].guidance_interval == (400, 1000.0)
+
+
+def test_a_batch_says_which_item_is_wrong(wm, native):
+    long = "word " * 5000
+    with pytest.raises(InvalidInputError, match=r"^item 2 of 3: the prompt is empty"):
+        wm.text2video(["A cat.", "", "A dog."], **CLIP)
+    with pytest.raises(InvalidInputError, match=r"^item 3 of 3: the prompt is too long"):
+        wm.text2video(["A cat.", "A dog.", long], **CLIP)
+    with pytest.raises(InvalidInputError, match=r"^item 2 of 2: the negative prompt is too long"):
+        wm.text2image(["A cat.", "A dog."], negative_prompt=["dark", long], resolution=256)
+    with pytest.raises(MediaError, match=r"^item 2 of 2: an image must be RGB"):
+        wm.image2video([pictures(1)[0], pictures(1)[0, :, :, 0]], **CLIP)
+    with pytest.raises(MediaError, match=r"^item 2 of 2: the video is shorter"):
+        wm.extend_video([pictures(9), pictures(4)], **CLIP)
+    with pytest.raises(InvalidInputError, match=r"^item 1 of 2: num_frames is 18"):
+        native.text2video(["push", "pull"], num_frames=18)
+    with pytest.raises(InvalidInputError, match=r"^the prompt is empty"):
+        wm.text2video([""], **CLIP)
+
+
+def test_a_prompt_that_is_no_text(wm):
+    with pytest.raises(InvalidInputError, match="character 7 is half of a surrogate pair"):
+        wm.text2image(json.loads(r'"A robot\ud83e."'), resolution=256)
 
 
 def test_unknown_keyword(wm):

@@ -1,5 +1,6 @@
 """Files that a sample names by URL, as the field's published samples do."""
 
+import http.client
 import shutil
 import tempfile
 import urllib.error
@@ -7,7 +8,7 @@ import urllib.request
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from cosmos_robot.cli.samples import is_url
 from cosmos_robot.errors import InvalidInputError
@@ -40,20 +41,27 @@ class Downloads:
             return Path(location)
         if location not in self._fetched:
             # The name decides how the file is read, so it is kept; the number keeps equal names apart.
-            name = PurePosixPath(urlsplit(location).path).name
+            name = PurePosixPath(_parts(location).path).name
             target = Path(self._folder.name) / f"{len(self._fetched)}-{name}"
             _fetch(location, target)
             self._fetched[location] = target
         return self._fetched[location]
 
 
+def _parts(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:  # a bracket that is not closed, a host that no name may have
+        raise InvalidInputError(f"cannot fetch {url} ({error}); expected a path or an http(s) URL.") from error
+
+
 def _fetch(url: str, target: Path) -> None:
-    if urlsplit(url).scheme not in ("http", "https"):
+    if _parts(url).scheme not in ("http", "https"):
         raise InvalidInputError(f"cannot fetch {url}; expected a path or an http(s) URL.")
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response, target.open("wb") as file:
             shutil.copyfileobj(response, file)
-    except (OSError, ValueError) as error:  # URLError is an OSError; a malformed URL a ValueError
+    except (OSError, ValueError, http.client.HTTPException) as error:  # URLError is an OSError
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise InvalidInputError(
             f"cannot fetch {url} ({reason}). Download it yourself and put its path in the sample."

@@ -220,5 +220,6 @@ def _vision(sample: MediaSample, path: Path) -> tuple[Frames, float | None]:
     if sample.takes_image:
         return read_first_frame(path)[None], None
     needed = max(sample.condition_frame_indexes_vision) * 4 + 1
-    whole = sample.model_mode == "extend_video" or sample.condition_video_keep == "last"
-    return read_video(path, max_frames=None if whole else needed)
+    if sample.model_mode == "extend_video":
+        return read_video(path)
+    return read_video(path, max_frames=needed, last=sample.condition_video_keep == "last")

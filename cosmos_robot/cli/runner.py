@@ -161,13 +161,15 @@ class _Generation:
     bars: ProgressBars
 
     def batch(self, kind: AnyKind, jobs: Sequence[Job]) -> list[Result]:
-        """Generate one batch and write its samples' folders."""
+        """Generate one batch and write its samples' folders; where it fails, one by one: a bad one spoils no other."""
         self.bars.start(jobs[0].sample.name)
         try:
             answers = self._answers(kind, jobs)
         except (AccessError, CheckpointError, UnsupportedModeError):
             raise  # no other sample would fare better
         except CosmosRobotError as error:
+            if len(jobs) > 1:
+                return [result for job in jobs for result in self.batch(kind, [job])]
             results = [Result(job, error=error) for job in jobs]
         else:
             results = [self._write(job, *given) for job, given in zip(jobs, answers, strict=True)]

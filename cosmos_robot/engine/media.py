@@ -21,6 +21,7 @@ from cosmos_robot.engine.layout import TEMPORAL_FACTOR, SequenceLayout
 from cosmos_robot.engine.noise import draw_noise
 from cosmos_robot.engine.prompt import MAX_PROMPT_TOKENS
 from cosmos_robot.errors import InvalidInputError, MediaError, UnsupportedModeError
+from cosmos_robot.interface.batch import naming_item
 from cosmos_robot.interface.media_request import MEDIA_MODES, MediaMode
 from cosmos_robot.types import Frames, Progress, require_sampling
 
@@ -113,7 +114,10 @@ def generate_media(
         UnsupportedModeError: if sound is asked of a checkpoint that has none.
         InvalidInputError: if a request does not fit the checkpoint.
     """
-    tokens = [checked_tokens(engine, request) for request in requests]
+    tokens = []
+    for index, request in enumerate(requests):
+        with naming_item(index, len(requests)):
+            tokens.append(checked_tokens(engine, request))
     kinds = [_kind(engine, request) for request in requests]
     cut = batches(kinds, [len(ids) for ids in tokens], engine.max_batch)
     steps = [len(engine.schedule(requests[b[0]].num_steps, requests[b[0]].shift).steps) for b in cut]

@@ -134,7 +134,7 @@ class MediaPlanner:
         if request.image:
             return 1
         longest = self.facts.max_action_chunk_size
-        num_frames = request.num_frames or self.clip_frames(request)
+        num_frames = self.clip_frames(request) if request.num_frames is None else request.num_frames
         if longest is not None and not 2 <= num_frames <= longest + 1:
             raise InvalidInputError(
                 f"num_frames is {num_frames}; checkpoint {self.name} was trained on clips of 2 to {longest + 1} "

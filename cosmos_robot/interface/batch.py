@@ -1,16 +1,33 @@
 """Telling one item from a batch: what the public calls accept as observations, clips, actions and states."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmos_robot.errors import InvalidInputError, MediaError
+from cosmos_robot.errors import CosmosRobotError, InvalidInputError, MediaError
 from cosmos_robot.types import Actions, Frames, Observation, require_frames
 
 type ObservationLike = Observation | Frames
 type ActionsLike = Actions | NDArray[np.floating[Any]] | Sequence[Sequence[float]]
+
+
+@contextmanager
+def naming_item(index: int, count: int) -> Iterator[None]:
+    """Have an error say which item of a batch it is about; where there is one alone, it needs no number.
+
+    Args:
+        index: of the item, from 0 on; it is said from 1 on.
+        count: items of the batch.
+    """
+    try:
+        yield
+    except CosmosRobotError as error:
+        if count > 1:
+            error.args = (f"item {index + 1} of {count}: {error}", *error.args[1:])
+        raise
 
 
 def read_observations(given: Any) -> tuple[list[Observation], bool]:
@@ -40,7 +57,11 @@ def read_clips(given: Any) -> tuple[list[Frames], bool]:
         batched = np.ndim(given[0]) == 4
     else:
         batched = isinstance(given, np.ndarray) and given.ndim == 5
-    return [require_frames(clip) for clip in (given if batched else [given])], batched
+    clips = []
+    for index, clip in enumerate(items := given if batched else [given]):
+        with naming_item(index, len(items)):
+            clips.append(require_frames(clip))
+    return clips, batched
 
 
 def read_actions(given: Any, count: int, *, batched: bool) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.interface.batch import naming_item
 from cosmos_robot.interface.call import one_for_each, spread_seeds, spread_texts
 from cosmos_robot.interface.media_request import MediaMode, MediaOptions, MediaRequest
 from cosmos_robot.types import Frames, require_frame, require_integer
@@ -21,7 +22,11 @@ def read_pictures(given: Any) -> tuple[list[Frames], bool]:
         MediaError: if a picture is not uint8 RGB.
     """
     batched = isinstance(given, list | tuple) or (isinstance(given, np.ndarray) and given.ndim == 4)
-    return [require_frame(picture)[None] for picture in (given if batched else [given])], batched
+    pictures = []
+    for index, picture in enumerate(items := given if batched else [given]):
+        with naming_item(index, len(items)):
+            pictures.append(require_frame(picture)[None])
+    return pictures, batched
 
 
 def media_requests(
@@ -59,18 +64,20 @@ def media_requests(
     negative = options.get("negative_prompt")
     negatives = [None] * count if negative is None else spread_texts(negative, count, "negative_prompt")
     seeds = spread_seeds(options.get("seed", 0), count)
-    requests = [
-        MediaRequest(
-            mode=mode,
-            prompt=prompts[index],
-            frames=None if clips is None else clips[index % len(clips)],
-            negative_prompt=negatives[index],
-            seed=seeds[index],
-            **shared,  # type: ignore[arg-type]
-            **fields,
-        )
-        for index in range(count)
-    ]
+    requests = []
+    for index in range(count):
+        with naming_item(index, count):
+            requests.append(
+                MediaRequest(
+                    mode=mode,
+                    prompt=prompts[index],
+                    frames=None if clips is None else clips[index % len(clips)],
+                    negative_prompt=negatives[index],
+                    seed=seeds[index],
+                    **shared,  # type: ignore[arg-type]
+                    **fields,
+                )
+            )
     return requests, batched or one_for_each(prompt)
 
 

@@ -205,7 +205,8 @@ class MediaModes:
         """Continue a video from its last frames, as far as is wanted.
 
         Generations are chained, each on the last frames of the one before (chunk 0 with the seed itself, chunk k with
-        `chunk_seed(seed, k)`), and joined without a doubled frame.
+        `chunk_seed(seed, k)`), and joined without a doubled frame. Without a size of the caller's a video with
+        sides of at most 832 pixels goes on at its own, a larger one in the mode's tier.
 
         Args:
             video: uint8 `[N, H, W, 3]`; a list of clips is a batch.

@@ -8,7 +8,15 @@ from typing import Literal, TypedDict, get_args
 from cosmos_robot.errors import InvalidInputError, MediaError
 from cosmos_robot.interface.media_size import conditioning_frames, parse_aspect_ratio, parse_resolution
 from cosmos_robot.short_repr import ShortRepr
-from cosmos_robot.types import Frames, Progress, keep_integers, require_integer, require_sampling, require_text
+from cosmos_robot.types import (
+    Frames,
+    Progress,
+    is_number,
+    keep_integers,
+    require_integer,
+    require_sampling,
+    require_text,
+)
 
 MediaMode = Literal["text2image", "text2video", "image2video", "video2video"]
 MEDIA_MODES: tuple[MediaMode, ...] = get_args(MediaMode)
@@ -157,10 +165,14 @@ class MediaRequest(ShortRepr):
 
     def _require_interval(self) -> None:
         interval = self.guidance_interval
-        if interval is not None and not (len(interval) == 2 and 0 <= interval[0] < interval[1]):
+        if interval is None:
+            return
+        ends = tuple(interval) if isinstance(interval, list | tuple) else ()
+        if len(ends) != 2 or not all(is_number(end) for end in ends) or not 0 <= ends[0] < ends[1]:
             raise InvalidInputError(
                 f"guidance_interval must be two timesteps (low, high) on 0..1000 with low < high; got {interval}."
             )
+        object.__setattr__(self, "guidance_interval", ends)
 
     def _require_size(self) -> None:
         if (self.height is None) != (self.width is None):

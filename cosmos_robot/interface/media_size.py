@@ -49,7 +49,7 @@ def parse_aspect_ratio(aspect_ratio: str) -> str:
     Raises:
         InvalidInputError: if the model does not know it; the message names those that it knows.
     """
-    found = re.sub(r"[:_x/]", ",", aspect_ratio.strip())
+    found = re.sub(r"[:_x/]", ",", str(aspect_ratio).strip())
     if found not in ASPECT_RATIOS:
         raise InvalidInputError(
             f"unknown aspect_ratio {aspect_ratio!r}; expected one of {'; '.join(ASPECT_RATIOS)} (width, height)."
@@ -107,9 +107,10 @@ def require_num_frames(num_frames: int, tier: int) -> int:
     """
     if not 2 <= num_frames <= MAX_FRAMES[tier]:
         limits = ", ".join(f"{limit} at {name}" for name, limit in MAX_FRAMES.items())
+        advice = "For an image use text2image." if num_frames == 1 else "For more, chain with extend_video."
         raise InvalidInputError(
             f"num_frames is {num_frames}; a video at resolution {tier} has 2 to {MAX_FRAMES[tier]} frames "
-            f"(at most {limits}). For more, chain with extend_video."
+            f"(at most {limits}). {advice}"
         )
     return num_frames
 

@@ -51,7 +51,15 @@ def test_each_url_is_fetched_once_and_removed_at_the_end(tmp_path, server):
 def test_what_cannot_be_fetched(server):
     address, _ = server
     with Downloads() as downloads:
-        for url in (f"{address}/none.json", "http://127.0.0.1:1/a.json", "ftp://example.org/a.json", "http://"):
+        for url in (
+            f"{address}/none.json",
+            f"{address}/a picture.png",
+            "http://127.0.0.1:1/a.json",
+            "http://127.0.0.1:port/a.json",
+            "http://[::1/a.json",
+            "ftp://example.org/a.json",
+            "http://",
+        ):
             with pytest.raises(InvalidInputError, match="cannot fetch"):
                 downloads.local(url)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cosmos_robot.datasets.action_files import read_actions
-from cosmos_robot.errors import ActionRangeWarning, CheckpointError, DeviceError
+from cosmos_robot.errors import ActionRangeWarning, CheckpointError, DeviceError, InvalidInputError
 from cosmos_robot.types import ActionSpace
 
 FILES = {"actions.json", "sample_args.json", "sample_outputs.json", "vision.mp4"}
@@ -201,6 +201,18 @@ def test_a_batch_writes_what_single_samples_write(cosmos_robot, world_model, sam
         for name in FILES - {"sample_outputs.json"}:
             one, other = (tmp_path / out / f"sample_{index}" / name for out in ("single", "batch"))
             assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_sample_that_fails_does_not_take_its_batch_with_it(cosmos_robot, world_model, samples_file, tmp_path):
+    def refuse(requests):
+        if any(request.seed == 1 for request in requests):
+            raise InvalidInputError("seed 1 is not wanted.")
+
+    world_model.before_answer = refuse
+    result = cosmos_robot("run", samples_file({}, {"seed": 1}, {"seed": 2}), "--out", "out", "--batch-size", 3)
+    assert result.exit_code == 1
+    assert result.stderr == "error: sample_1: seed 1 is not wanted.\n"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"sample_0", "sample_2"}
 
 
 def test_warnings_are_lines_and_are_recorded(cosmos_robot, world_model, samples_file, tmp_path):

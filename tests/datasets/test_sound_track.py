@@ -1,5 +1,7 @@
 """Sound beside a video: what is written is heard again, at its time."""
 
+import itertools
+
 import av
 import numpy as np
 import pytest
@@ -47,6 +49,16 @@ def test_streams_and_their_lengths(tmp_path):
         video, audio = container.streams.video[0], container.streams.audio[0]
         assert (video.codec.canonical_name, audio.codec.canonical_name) == ("h264", "aac")
         assert float(audio.duration * audio.time_base) == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_sound_of_a_long_video_lies_beside_its_pictures(tmp_path):
+    path, seconds = tmp_path / "long.mp4", 15
+    write_video(path, clip(1)[:, :16, :16].repeat(seconds * 24, axis=0), FPS, sound=tones(8000, seconds))
+    with av.open(path) as container:
+        packets = sorted((packet.pos, packet.stream.type, packet.pts) for packet in container.demux() if packet.size)
+    runs = [len(list(run)) for _, run in itertools.groupby(packets, key=lambda packet: packet[1])]
+    assert sum(runs) > 400
+    assert max(runs) < 24  # a second of pictures
 
 
 def test_pictures_are_those_of_a_silent_video(tmp_path):

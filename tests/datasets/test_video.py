@@ -107,6 +107,31 @@ def test_the_colour_matrix_of_the_stream_is_used(tmp_path, code, kr, kb, full_ra
     assert np.abs(read_first_frame(tmp_path / "a.mp4")[32, 32].astype(int) - (200, 30, 60)).max() <= 4
 
 
+def test_the_last_frames(tmp_path):
+    video = clip(9)
+    write_video(tmp_path / "a.mp4", video, 10)
+    whole, _ = read_video(tmp_path / "a.mp4")
+    frames, fps = read_video(tmp_path / "a.mp4", max_frames=4, last=True)
+    np.testing.assert_array_equal(frames, whole[-4:])
+    assert fps == 10.0
+    assert len(read_video(tmp_path / "a.mp4", max_frames=20, last=True)[0]) == 9
+
+
+def test_a_decompression_bomb(tmp_path):
+    """Frames of 8192x8192 in black, some kilobytes: refused before the first is decoded."""
+    with av.open(tmp_path / "bomb.mkv", "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 8192, 8192, "gray"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((8192, 8192), np.uint8), format="gray")))
+        container.mux(stream.encode())
+    assert (tmp_path / "bomb.mkv").stat().st_size < 1_000_000
+    for read in (read_video, read_first_frame):
+        with pytest.raises(
+            MediaError, match=r"too large \(8192x8192 pixels\); expected frames of at most 50 megapixels"
+        ):
+            read(tmp_path / "bomb.mkv")
+
+
 def test_the_rotation_in_the_metadata_is_applied(tmp_path):
     video = clip()
     path = tmp_path / "a.mp4"
