@@ -173,50 +173,81 @@ def test_moved_weights_are_recorded_anew():
     assert repeater.recordings == 2
 
 
+class CudaDouble:
+    """What stands for `torch.cuda` in recording: streams of the current device, and pools that end with their graphs.
+
+    A pool into which nothing can be recorded again is the caching allocator's own rule: "use_count > 0".
+    """
+
+    def __init__(self, monkeypatch):
+        self.current, self.told, self.streams, self.pools = [torch.device("cuda:0")], [], [], {}
+        double = self
+
+        class Stream:
+            def __init__(self):
+                self.device = double.current[-1]
+
+            def wait_stream(self, other):
+                assert other.device == self.device
+
+        class Graph:
+            pool = None
+
+            def replay(self):
+                double.told.append(("replay", double.current[-1]))
+
+            def __del__(self):
+                if self.pool is not None:
+                    double.pools[self.pool] -= 1
+
+        monkeypatch.setattr(torch.cuda, "device", self.device)
+        monkeypatch.setattr(torch.cuda, "Stream", Stream)
+        monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+        monkeypatch.setattr(torch.cuda, "stream", lambda stream: self.entered("warm up"))
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+        monkeypatch.setattr(torch.cuda, "graph", self.recorded)
+        monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, len(self.pools) + 1))
+
+    @contextmanager
+    def device(self, wanted):
+        self.current.append(wanted)
+        yield
+        self.current.pop()
+
+    @contextmanager
+    def entered(self, name):
+        self.told.append((name, self.current[-1]))
+        yield
+
+    def recorded(self, graph, *, pool, stream, capture_error_mode):
+        assert stream.device == self.current[-1]
+        assert self.pools.get(pool) != 0, "use_count > 0"
+        self.pools[pool] = self.pools.get(pool, 0) + 1
+        self.streams.append(stream)
+        graph.pool = pool
+        return self.entered("record")
+
+
 def test_a_cuda_graph_is_recorded_and_replayed_on_its_own_device(monkeypatch):
     """The current device may be another: on its stream nothing would be recorded, and replays would do nothing."""
-    current, told = [torch.device("cuda:0")], []
-
-    @contextmanager
-    def device(wanted):
-        current.append(wanted)
-        yield
-        current.pop()
-
-    @contextmanager
-    def entered(name, **options):
-        told.append((name, current[-1]))
-        yield
-
-    class Stream:
-        def __init__(self):
-            self.device = current[-1]
-
-        def wait_stream(self, other):
-            assert other.device == self.device
-
-    class Graph:
-        def replay(self):
-            told.append(("replay", current[-1]))
-
-    def recording(graph, *, pool, stream, capture_error_mode):
-        assert stream.device == current[-1]
-        return entered("record")
-
-    for name, double in {
-        "device": device,
-        "Stream": Stream,
-        "current_stream": Stream,
-        "stream": lambda stream: entered("warm up"),
-        "CUDAGraph": Graph,
-        "graph": recording,
-        "graph_pool_handle": lambda: (0, 1),
-    }.items():
-        monkeypatch.setattr(torch.cuda, name, double)
-    second = torch.device("cuda:1")
-    work = []
-    replay = CudaGraphs(second)(lambda: work.append(current[-1]))
-    replay()
+    double, second, work = CudaDouble(monkeypatch), torch.device("cuda:1"), []
+    CudaGraphs(second)(lambda: work.append(double.current[-1]))()
     assert work == [second] * 3
-    assert told == [("warm up", second), ("record", second), ("replay", second)]
-    assert current == [torch.device("cuda:0")]
+    assert double.told == [("warm up", second), ("record", second), ("replay", second)]
+    assert double.current == [torch.device("cuda:0")]
+
+
+def test_cuda_graphs_share_their_memory_and_are_recorded_again_when_all_are_gone(monkeypatch):
+    """A pool gives what one stream has used to no other; and it ends with its last graph."""
+    double = CudaDouble(monkeypatch)
+    graphs = CudaGraphs(torch.device("cuda:1"))
+    kept = [graphs(lambda: None) for _ in range(2)]
+    assert double.pools == {(0, 1): 2}
+    assert double.streams[0] is double.streams[1]
+    del kept[0]
+    kept.append(graphs(lambda: None))
+    assert double.pools == {(0, 1): 2}
+    kept.clear()
+    assert double.pools == {(0, 1): 0}
+    graphs(lambda: None)()
+    assert double.told[-1][0] == "replay"
