@@ -61,7 +61,7 @@ def ask_engine(engine: Engine, case: Case, num_steps: int) -> list[Any]:
     """Give this engine the whole batch; frames come to the host."""
     if case.mode == "text2video":
         outputs = generate_media(engine, [media_request(case, seed, num_steps) for seed in range(case.batch)])
-        return [output.frames.cpu().numpy() for output in outputs]
+        return [output.frames for output in outputs]
     return engine.generate([action_request(case, seed, num_steps) for seed in range(case.batch)])
 
 

@@ -53,8 +53,7 @@ def asked(monkeypatch):
     def answer(engine, requests, *, progress=None):
         seen.extend(requests)
         return [
-            MediaOutput(torch.tensor(len(seen) * 10, dtype=torch.uint8).expand(r.num_frames, *r.size, 3), None)
-            for r in requests
+            MediaOutput(np.broadcast_to(np.uint8(len(seen) * 10), (r.num_frames, *r.size, 3)), None) for r in requests
         ]
 
     monkeypatch.setattr("cosmos_robot.engine.media.generate_media", answer)

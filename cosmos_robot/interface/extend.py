@@ -75,7 +75,7 @@ def extend_steps(
 
 
 def _chunk(request: MediaRequest, before: list[Generation], k: int, num_frames: int) -> MediaRequest:
-    frames = before[-1].numpy() if before else request.frames
+    frames = before[-1].frames_to_go_on_from() if before else request.frames
     return replace(request, frames=frames, num_frames=num_frames, seed=chunk_seed(request.seed, k))
 
 
