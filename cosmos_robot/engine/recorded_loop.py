@@ -89,7 +89,7 @@ class RecordedLoop:
         self, tower: GenerationTower, start: Start, schedule: Schedule, passes: Passes, record: Recorder
     ) -> None:
         self._tower = tower
-        self._passes = passes.map(lambda context: context.copied())
+        self._passes = passes.map(lambda context: context.copied(room=tower.rooms))
         self._layout = start.layout
         self._bases = {
             name: [torch.zeros_like(noise) for _ in range(3 + schedule.order)]

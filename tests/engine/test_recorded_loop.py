@@ -1,6 +1,7 @@
 """Recorded loops give what plain ones give, are made anew for another shape, and never pile up."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import action_case
 import numpy as np
@@ -10,6 +11,7 @@ from action_case import SIZES, on_canvas, recording
 from distilled import SIGMAS, distilled_pipeline
 from host_reads import HostReads
 from media_case import media_input
+from operator_count import OperatorCount
 from step_recorder import Repeater
 
 from cosmos_robot.engine.engine import Engine
@@ -24,9 +26,9 @@ def model_input(*arguments, size=(32, 48), **options):
     return on_canvas(action_case.model_input(*arguments, **options), size)
 
 
-def recorded(pipeline, **options):
+def recorded(pipeline, exact=PLAIN, **options):
     """An engine whose loops are recorded at once, and what records them."""
-    engine, repeater = Engine.from_pipeline(pipeline, exact=PLAIN), Repeater()
+    engine, repeater = Engine.from_pipeline(pipeline, exact=exact), Repeater()
     engine.loops = RecordedLoops(repeater, **{"sightings": 1, **options})
     return engine, repeater
 
@@ -46,17 +48,33 @@ def assert_same(ours, plain):
                 np.testing.assert_allclose(getattr(mine, name), getattr(expected, name), atol=2e-5)
 
 
+@pytest.mark.parametrize("room", [False, True])
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 @pytest.mark.parametrize("mode", ["forward_dynamics", "inverse_dynamics", "policy"])
-def test_same_result_for_other_content(mode, guidance, pipelines):
+def test_same_result_for_other_content(mode, guidance, room, pipelines):
     """One recording serves other frames, prompts, seeds, schedules and numbers of steps."""
-    engine, repeater = recorded(pipelines("nano"))
+    engine, repeater = recorded(pipelines("nano"), replace(PLAIN, key_value_buffers=room))
     plain = Engine.from_pipeline(pipelines("nano"), exact=PLAIN)
     first = requests_of(mode, guidance=guidance)
     assert_same(engine.generate(first, as_float=True), plain.generate(first, as_float=True))
     other = requests_of(mode, guidance=guidance, shift=7.0)[::-1]
     assert_same(engine.generate(other, as_float=True), plain.generate(other, as_float=True))
     assert (repeater.recordings, repeater.repetitions) == (1, 8)
+
+
+def test_key_value_buffers_are_a_step_of_their_own(pipelines):
+    """A recorded step without them concatenates keys and values in each layer; with them nothing is."""
+
+    def concatenated(*, room):
+        engine, _ = recorded(pipelines("nano"), replace(PLAIN, key_value_buffers=room))
+        request, seen = model_input("policy", *recording(SIZES[0])), []
+        engine.denoise([request])
+        with OperatorCount() as count:
+            engine.denoise([request], lambda: seen.append(count.counts["cat"]))
+        return seen[1] - seen[0]
+
+    layers = 3
+    assert concatenated(room=False) - concatenated(room=True) == 2 * layers
 
 
 def test_shape_change_records_anew(pipelines):
