@@ -3,11 +3,13 @@
     python -m cosmos_robot.benchmarks.preset_error [--checkpoint DIR] [--out presets.json]
 
 Without a checkpoint it is the embedded Push-T model, on starts of the simulator. Beside the error stands what the
-preset saves, measured turn by turn; "fp8" is emulated where the device has no 8-bit products, and then has no time.
+preset saves, measured turn by turn; "fp8" is emulated where the device has no 8-bit products, and then has no time. A
+checkpoint without a preview decoder is given one for the run, fitted on other starts.
 """
 
 import json
 import statistics
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cosmos_robot.benchmarks import fit_preview
 from cosmos_robot.benchmarks.fit_preview import FIRST_SEED
 from cosmos_robot.benchmarks.float8_emulation import emulate_float8
 from cosmos_robot.benchmarks.metrics_frames import psnr_of_frames
@@ -73,23 +76,33 @@ def main(
     num_steps: Annotated[int, typer.Option(min=2, help="Denoising steps of the exact answer.")] = 4,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
     presets: Annotated[str, typer.Option(help="Names, with commas.")] = ",".join(LOSSY),
+    fit_clips: Annotated[int, typer.Option(min=2, help="Clips that a preview decoder is fitted on.")] = 64,
 ) -> None:
     """Compare each preset with the exact answer."""
     torch.set_num_threads(threads)
-    folder = checkpoint or EMBEDDED
+    names = presets.split(",")
     simulator = open_simulator()
     episodes = [record_episode(simulator, FIRST_SEED + 500 + index, 3 * CHUNK) for index in range(clips)]
-    exact = open_preset(folder, "exact")[0]
-    measured = []
-    for name in presets.split(","):
-        if PRESETS[name].preview and not (folder / FILE).is_file():
-            Console().print(f"preview: {folder} has no {FILE}; make one with benchmarks.fit_preview")
-            continue
-        measured.append(compare(name, folder, exact, episodes, num_steps=num_steps, rounds=rounds))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = checkpoint or EMBEDDED
+        if any(PRESETS[name].preview for name in names):
+            folder = with_preview(folder, Path(scratch), clips=fit_clips)
+        exact = open_preset(folder, "exact")[0]
+        measured = [compare(name, folder, exact, episodes, num_steps=num_steps, rounds=rounds) for name in names]
     where = machine(threads)
     Console(width=140).print(as_table(measured, where))
     if out is not None:
         out.write_text(json.dumps({"machine": where, "rows": [asdict(row) for row in measured]}, indent=1))
+
+
+def with_preview(folder: Path, scratch: Path, *, clips: int) -> Path:
+    """A checkpoint that has a preview decoder: itself, or one of links to it with a decoder fitted for the run."""
+    if (folder / FILE).is_file():
+        return folder
+    for part in folder.iterdir():
+        (scratch / part.name).symlink_to(part.resolve())
+    fit_preview.main(str(folder), "pusht", clips=clips, out=scratch)
+    return scratch
 
 
 def open_preset(folder: Path, name: str) -> tuple[LocalWorldModel, bool]:

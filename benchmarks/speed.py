@@ -7,15 +7,17 @@ same answers, one straight after the other, and what is compared is the median o
 one item a call; a batch of it counts as so many calls. All are timed as a caller sees them, from frames and actions on
 the host to frames on the host.
 
-On CUDA the weights are random ones of Nano's own configuration in bfloat16, every exact step is added by itself, and
-the run ends in under nine minutes: what there was no time for is named. On a CPU they are the embedded model's.
+On CUDA the weights are random ones of Nano's own configuration in bfloat16, and the run ends in under nine minutes,
+compilation included: the headline and the targets come first, a comparison is begun only if what it is foretold to take
+is left, and what is not measured is named with the reason. The file is written anew after each comparison. On a CPU the
+weights are the embedded model's.
 """
 
 import json
 import platform
 import subprocess
-import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,13 +27,18 @@ from rich.console import Console
 from rich.table import Table
 
 from cosmos_robot.benchmarks.random_checkpoint import RandomCheckpoint
-from cosmos_robot.benchmarks.speed_cases import Case, difference, smaller, with_shift
-from cosmos_robot.benchmarks.speed_contenders import Contender, build_pipeline, contenders
-from cosmos_robot.benchmarks.speed_floor import Peaks, measure_peaks, work_of
-from cosmos_robot.benchmarks.speed_measure import Row, measure, real_time_factor, seconds
+from cosmos_robot.benchmarks.speed_cases import Case, with_shift
+from cosmos_robot.benchmarks.speed_clock import Clock
+from cosmos_robot.benchmarks.speed_contenders import build_pipeline, contenders, with_preset
+from cosmos_robot.benchmarks.speed_cost import Costs
+from cosmos_robot.benchmarks.speed_floor import Peaks, Work, measure_peaks, work_of
+from cosmos_robot.benchmarks.speed_measure import Bench, seconds
+from cosmos_robot.benchmarks.speed_plan import FP8, Comparison, plan_on_a_cpu, plan_on_cuda, tiny_plan
+from cosmos_robot.benchmarks.speed_run import SpeedRun
+from cosmos_robot.benchmarks.speed_targets import headline, reached
 from cosmos_robot.world_model import EMBEDDED
 
-__all__ = ["NANO", "machine", "main", "seconds"]
+__all__ = ["EMBEDDED_FORM", "NANO", "machine", "main", "seconds"]
 
 NANO = RandomCheckpoint(
     layers=36,
@@ -63,133 +70,66 @@ EMBEDDED_FORM = RandomCheckpoint(
 )
 """That of the embedded model."""
 
-BRIDGE, STEPS = "bridge_orig_lerobot", 30
-HEADLINE = [
-    Case("forward_dynamics", "bridge_orig_lerobot", 480, 640, 480, 16, STEPS),
-    Case("forward_dynamics", "droid_lerobot", 540, 640, 480, 16, STEPS),
-    Case("forward_dynamics", "umi", 256, 256, 256, 16, STEPS),
-    Case("forward_dynamics", "av", 480, 832, 480, 60, STEPS),
-]
-"""One robot each, at its own canvas, frames a second and chunk."""
-
-ON_CUDA = [
-    *(Case("forward_dynamics", BRIDGE, 256, 256, 256, 16, STEPS, batch) for batch in (1, 8)),
-    *(Case("forward_dynamics", BRIDGE, 480, 640, 480, 16, STEPS, batch) for batch in (1, 8)),
-    Case("policy", BRIDGE, 480, 640, 480, 16, STEPS),
-    Case("inverse_dynamics", "av", 480, 832, 480, 60, STEPS),
-    Case("text2video", BRIDGE, 480, 832, 480, 8, 35),
-    *(Case("forward_dynamics", BRIDGE, 256, 256, 256, 16, STEPS, batch) for batch in (4, 16)),
-    *(Case("forward_dynamics", BRIDGE, 480, 640, 480, 16, STEPS, batch) for batch in (4, 16)),
-]
-"""In the order of their worth: time may run out."""
-
-ON_A_CPU = [
-    *(Case("forward_dynamics", "pusht", 96, 96, 256, 16, 4, batch) for batch in (1, 16)),
-    *(Case(mode, "pusht", 96, 96, 256, 16, 4, batch) for mode in ("policy", "inverse_dynamics") for batch in (1, 16)),
-]
-
 
 def main(
     *,
     out: Annotated[Path | None, typer.Option(help="Write everything as JSON.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each comparison.")] = 3,
-    minutes: Annotated[float, typer.Option(help="No case is begun that would end later.")] = 8.5,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each comparison, at most.")] = 3,
+    minutes: Annotated[float, typer.Option(help="All is over after so many.")] = 8.5,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
-    batches: Annotated[str | None, typer.Option(help="Only these batch sizes, with commas.")] = None,
+    batches: Annotated[str | None, typer.Option(help="On a CPU, only these batch sizes, with commas.")] = None,
     tiny: Annotated[
         bool, typer.Option("--tiny", help="Random weights and frames so small that a test can run it.")
     ] = False,
 ) -> None:
     """Compare this engine, with each of its exact steps, with diffusers on the same weights."""
-    began = time.monotonic()
+    clock = Clock()
+    began = clock.now()
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     form, pipeline = _weights(device, tiny=tiny)
     peaks = measure_peaks(device, pipeline.transformer.dtype, tiny=tiny)
-    end = began + 60 * minutes
-    run = SpeedRun(form, pipeline, peaks, device, rounds=1 if tiny else rounds, end=end, each=not tiny)
-    for case in _cases(device, batches, tiny=tiny):
-        run.add(case, run.everyone)
-    for case in [smaller(HEADLINE[0])] if tiny else HEADLINE if device.type == "cuda" else []:
-        run.add_headline(case)
-    result = {
-        "machine": machine(threads),
-        "peaks": asdict(peaks),
-        **run.result(),
-        "minutes": (time.monotonic() - began) / 60,
-    }
-    _show(result, run.rows)
-    if out is not None:
-        out.write_text(json.dumps(result, indent=1))
+    run = _speed_run(form, pipeline, peaks, rounds=1 if tiny else rounds, end=began + 60 * minutes, each=not tiny)
+    facts = {"machine": machine(threads), "peaks": asdict(peaks)}
+    result: dict[str, Any] = {}
+    for comparison in _plan(device, batches, tiny=tiny):
+        run.add(comparison)
+        result = facts | _told(run, cuda=device.type == "cuda") | {"minutes": (clock.now() - began) / 60}
+        if out is not None:
+            out.write_text(json.dumps(result, indent=1))
+    _show(result)
 
 
-class SpeedRun:
-    """The rows so far, and the time that is left.
+def _plan(device: torch.device, batches: str | None, *, tiny: bool) -> list[Comparison]:
+    if tiny:
+        return tiny_plan()
+    wanted = None if batches is None else [int(batch) for batch in batches.split(",")]
+    return plan_on_cuda() if device.type == "cuda" else plan_on_a_cpu(wanted)
 
-    Args:
-        form: sizes of the weights.
-        pipeline: with the weights.
-        peaks: of the device.
-        device: that everything runs on.
-        rounds: of each comparison.
-        end: by the monotonic clock, when the run is to be over.
-        each: whether the exact steps are added one by one.
-    """
 
-    def __init__(
-        self,
-        form: RandomCheckpoint,
-        pipeline: Any,
-        peaks: Peaks,
-        device: torch.device,
-        *,
-        rounds: int,
-        end: float,
-        each: bool,
-    ) -> None:
-        self.everyone = contenders(pipeline, each=each)
-        self.rows: list[Row] = []
-        self._form, self._peaks, self._device = form, peaks, device
-        self._itemsize = pipeline.transformer.dtype.itemsize
-        self._rounds, self._end = rounds, end
-        self._longest = 0.0
-        self._skipped: list[str] = []
-        self._headline: list[dict[str, Any]] = []
-        self._differences: dict[str, float] = {}
+def _speed_run(form: RandomCheckpoint, pipeline: Any, peaks: Peaks, *, rounds: int, end: float, each: bool) -> SpeedRun:
+    device = pipeline.transformer.proj_in.weight.device
+    exact = contenders(pipeline, each=each)
+    found = [*exact, *([with_preset(pipeline, FP8.removeprefix("preset "))] if device.type == "cuda" else [])]
+    one_item = cache(lambda case: work_of(case, form, pipeline.transformer.dtype.itemsize))
 
-    def add(self, case: Case, everyone: list[Contender]) -> list[Row]:
-        """Measure a case, if there is time for one as long as the longest so far."""
-        if time.monotonic() + self._longest > self._end:
-            self._skipped.append(case.name)
-            return []
-        start = time.monotonic()
-        few = max(1, min(2, case.num_steps - 1))
-        steps = few, max(few + 1, min(10, case.num_steps))
-        work = work_of(case, self._form, self._itemsize)
-        rows = measure(case, everyone, work, self._peaks, rounds=self._rounds, steps=steps, device=self._device)
-        if len(everyone) > 1:
-            everyone[0].ready()
-            answers = [one.ask(replace(case, batch=1), few) for one in (everyone[-1], everyone[0])]
-            self._differences[case.name] = difference(case, answers[0], answers[1])
-        self.rows += rows
-        self._longest = max(self._longest, time.monotonic() - start)
-        return rows
+    def counted(case: Case) -> Work:
+        work: Work = one_item(case.single)
+        return work.of(case.batch)
 
-    def add_headline(self, case: Case) -> None:
-        """Measure the whole engine and diffusers, and how many seconds of robot time a second of computing gives."""
-        rows = self.add(case, [self.everyone[0], self.everyone[-1]])
-        if rows:
-            factor = real_time_factor(case, rows[-1])
-            self._headline.append({"domain": case.domain, "case": case.name, "steps": case.num_steps, "factor": factor})
+    costs = Costs(peaks, counted, cuda=device.type == "cuda")
+    weights = sum(
+        p.numel() * p.element_size() for part in (pipeline.transformer, pipeline.vae) for p in part.parameters()
+    )
+    bench = Bench(peaks, device, rounds=rounds, costs=costs, end=end, weights_bytes=weights)
+    return SpeedRun({one.name: one for one in found}, tuple(one.name for one in exact), counted, bench, costs)
 
-    def result(self) -> dict[str, Any]:
-        """Everything that was measured, and what there was no time for."""
-        return {
-            "headline": self._headline,
-            "rows": [asdict(row) for row in self.rows],
-            "differences": self._differences,
-            "not_measured": self._skipped,
-        }
+
+def _told(run: SpeedRun, *, cuda: bool) -> dict[str, Any]:
+    """The headline and the targets, which are a GPU's, and all rows."""
+    rows = [row for _, row in run.rows]
+    aims = {"headline": headline(rows), "targets": reached(rows)} if cuda else {}
+    return aims | run.result()
 
 
 def _weights(device: torch.device, *, tiny: bool) -> tuple[RandomCheckpoint, Any]:
@@ -207,15 +147,6 @@ def _weights(device: torch.device, *, tiny: bool) -> tuple[RandomCheckpoint, Any
     return EMBEDDED_FORM, with_shift(build_pipeline(pipeline, "cpu"))
 
 
-def _cases(device: torch.device, batches: str | None, *, tiny: bool) -> list[Case]:
-    if tiny:
-        robot, video = (smaller(case) for case in (ON_CUDA[0], ON_CUDA[6]))
-        return [replace(robot, batch=2), replace(robot, mode="inverse_dynamics"), video]
-    wanted = None if batches is None else [int(batch) for batch in batches.split(",")]
-    cases = ON_CUDA if device.type == "cuda" else ON_A_CPU
-    return [case for case in cases if wanted is None or case.batch in wanted]
-
-
 def machine(threads: int) -> dict[str, str]:
     """Name what it ran on."""
     return {
@@ -228,25 +159,27 @@ def machine(threads: int) -> dict[str, str]:
     }
 
 
-def _show(result: dict[str, Any], rows: list[Row]) -> None:
+def _show(result: dict[str, Any]) -> None:
     console = Console(width=160)
     table = Table(
         "case", "who", "ms a step", "s a chunk", "of the floor", "to diffusers", "least to greatest", "attention"
     )
     table.title = ", ".join(f"{key} {value}" for key, value in result["machine"].items())
-    for row in rows:
-        spread = "" if row.ratio_low is None else f"{row.ratio_low:.2f} to {row.ratio_high:.2f}"
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f}x"
-        step = "" if row.step_ms is None else f"{row.step_ms:.1f}"
-        numbers = step, f"{row.chunk_s:.3f}", f"{100 * row.floor_share:.0f} %"
-        table.add_row(row.case, row.contender, *numbers, ratio, spread, row.attention[:36])
+    for row in result["rows"]:
+        spread = "" if row["ratio"] is None else f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f}"
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}x"
+        step = "" if row["step_ms"] is None else f"{row['step_ms']:.1f}"
+        numbers = step, f"{row['chunk_s']:.3f}", f"{100 * row['floor_share']:.0f} %"
+        table.add_row(row["case"], row["contender"], *numbers, ratio, spread, row["attention"][:36])
     console.print(table)
-    for line in result["headline"]:
-        console.print(
-            f"{line['domain']}: {line['factor']:.2f} s of robot time for a second of computing ({line['case']})"
-        )
-    if result["not_measured"]:
-        console.print(f"not measured, for want of time: {', '.join(result['not_measured'])}")
+    for line in result.get("headline", []):
+        factor = "not measured" if line["factor"] is None else f"{line['factor']:.2f} s of robot time a second"
+        console.print(f"{line['domain']}, {line['who']}: {factor} ({line['case']})")
+    for line in result.get("targets", []):
+        figure = "not measured" if line["measured"] is None else f"{line['measured']:.2f}"
+        console.print(f"{line['target']}: {figure}, wanted {line['limit']}")
+    for line in result["not_measured"]:
+        console.print(f"not measured: {line['case']}, {line['who']}: {line['why']}")
 
 
 def _processor() -> str:

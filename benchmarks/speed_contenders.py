@@ -1,8 +1,9 @@
-"""Who is measured: diffusers' pipeline as it comes and compiled, and this engine with each step added to the last."""
+"""Who is measured: diffusers' pipeline as it comes and compiled, this engine step by exact step, and its presets."""
 
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -10,20 +11,26 @@ import torch
 from cosmos_robot.benchmarks.speed_cases import Case, ask_engine, ask_pipeline
 from cosmos_robot.engine.engine import Engine
 from cosmos_robot.engine.exact_steps import ExactSteps
+from cosmos_robot.engine.presets import choose_preset
 
-RANKING = (
-    "graphs",
-    "merged_projections",
-    "compiled",
-    "key_value_buffers",
-    "causal_autoencoder",
-    "overlapped_copies",
-)
-"""The exact steps in the order in which they are added: by what they were expected to give."""
+RANKING = {
+    "graphs": "a denoising step is recorded as a CUDA graph, its shapes static",
+    "merged_projections": "query, key and value in one matrix product, gate and up in another",
+    "key_value_buffers": "keys and values are written behind the prompt's, in the graph too, and not concatenated",
+    "compiled": "norms, rotary embedding and activation of a layer are compiled",
+    "causal_autoencoder": "the autoencoder channels last, frame by frame, its activations compiled where layers are",
+    "overlapped_copies": "frames go to the host while the next are decoded; nothing where none are decoded",
+}
+"""The exact steps in the order in which they are added, by what was expected of them, and what each switches on."""
 
-NOT_ON_A_CPU = ("graphs", "compiled")
-BASELINE = "diffusers"
-"""Name of the contender that the others are compared with."""
+NOT_ON_A_CPU = ("graphs", "compiled", "overlapped_copies")
+"""Off by the device there, or without anything to do."""
+
+RECORDED = 3
+"""Answers until a denoising step is replayed: its shapes are new, then known and recorded, then there."""
+
+BASELINE, COMPILED, PLAIN, ENGINE = "diffusers", "diffusers, compiled blocks", "engine, plain", "engine"
+"""Names of the contender that the others are compared with, of its stronger form, and of this engine's two ends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,47 +42,121 @@ class Contender:
         ask: gives it a case and a number of denoising steps; the answer is on the host.
         one_by_one: whether it takes one item a call.
         ready: brings it into its state before it is timed.
+        forget: gives up what it keeps for the cases so far.
+        warm_ups: answers before anything is timed: one, and one more for each of compilation, the first sight of a
+            shape, and its recording.
+        compiles: whether it has to be compiled for a case.
+        kin: name of one that computes alike, and whose compiled code it shares.
+        float8: whether its linear layers are in 8-bit floating point.
+        adds: what it does that the one before it does not.
     """
 
     name: str
     ask: Callable[[Case, int], list[Any]]
     one_by_one: bool = False
     ready: Callable[[], None] = lambda: None
+    forget: Callable[[], None] = lambda: None
+    warm_ups: int = 1
+    compiles: bool = False
+    kin: str = ""
+    float8: bool = False
+    adds: str = ""
+
+    def asked(self, case: Case) -> Case:
+        """What it is given at one call."""
+        return case.single if self.one_by_one else case
 
 
 def contenders(pipeline: Any, *, each: bool = True) -> list[Contender]:
-    """Everyone, on the weights of one pipeline.
+    """Everyone who answers exactly, on the weights of one pipeline; `ENGINE`, with all steps, is the last.
 
     Args:
         pipeline: `Cosmos3OmniPipeline`.
         each: add the exact steps one by one; else the plain engine and the whole one alone are measured.
     """
-    device = pipeline.transformer.proj_in.weight.device
+    cuda = pipeline.transformer.proj_in.weight.device.type == "cuda"
     blocks = CompiledBlocks(pipeline.transformer)
     found = [_pipeline(BASELINE, pipeline, blocks.off)]
-    if device.type == "cuda":
-        found.append(_pipeline("diffusers, compiled blocks", pipeline, blocks.on))
+    if cuda:
+        found.append(_pipeline(COMPILED, pipeline, blocks.on, compiles=True))
     exact = ExactSteps.none()
-    found.append(_engine("engine, plain", pipeline, exact))
-    wanted = [name for name in RANKING if device.type == "cuda" or name not in NOT_ON_A_CPU]
+    found.append(_engine(PLAIN, pipeline, exact, "a prompt is understood once, steps run the generation tower alone"))
+    wanted = [name for name in RANKING if cuda or name not in NOT_ON_A_CPU]
     for name in wanted:
         exact = replace(exact, **{name: True})
-        if each or name == wanted[-1]:
-            found.append(_engine(f"engine, + {name.replace('_', ' ')}" if each else "engine", pipeline, exact))
+        last = name == wanted[-1]
+        if each or last:
+            label = ENGINE if last else f"engine, + {name.replace('_', ' ')}"
+            found.append(_engine(label, pipeline, exact, RANKING[name] if each else "all exact steps"))
     return found
 
 
-def _engine(name: str, pipeline: Any, exact: ExactSteps) -> Contender:
+def with_preset(pipeline: Any, name: str) -> Contender:
+    """This engine with a preset; it is built when it is first asked, for some take packages that may be missing.
+
+    Some presets change the layers: it has modules of its own, over the parameters of all.
+    """
+
+    @cache
+    def engine() -> Engine:
+        own = copy.copy(pipeline)
+        own.register_modules(transformer=_of_the_same_parameters(pipeline.transformer))
+        return Engine.from_pipeline(own, preset=choose_preset(name))
+
+    def ready() -> None:
+        engine()
+
+    def forget() -> None:
+        loops = engine().loops if engine.cache_info().currsize else None
+        if loops is not None:
+            loops.clear()
+
+    cuda = pipeline.transformer.proj_in.weight.device.type == "cuda"
+    return Contender(
+        f"preset {name}",
+        lambda case, steps: ask_engine(engine(), case, steps),
+        ready=ready,
+        forget=forget,
+        warm_ups=RECORDED if cuda else 1,
+        compiles=cuda,
+        float8=choose_preset(name).float8,
+        adds="not exact",
+    )
+
+
+def _of_the_same_parameters(module: torch.nn.Module) -> torch.nn.Module:
+    return copy.deepcopy(module, {id(parameter): parameter for parameter in module.parameters()})
+
+
+def _engine(name: str, pipeline: Any, exact: ExactSteps, adds: str) -> Contender:
     # A step that merges parameters would change the others' kernels too: the towers are shared only where memory is
     # dear, on a GPU, where the parameters' place does not matter.
     shared = pipeline.transformer.proj_in.weight.device.type == "cuda"
     engine = Engine.from_pipeline(pipeline if shared else copy.deepcopy(pipeline), exact=exact)
-    return Contender(name, lambda case, steps: ask_engine(engine, case, steps))
 
+    def forget() -> None:
+        if engine.loops is not None:
+            engine.loops.clear()
 
-def _pipeline(name: str, pipeline: Any, ready: Callable[[], None]) -> Contender:
     return Contender(
-        name, lambda case, steps: ask_pipeline(pipeline, case, steps, items=1), one_by_one=True, ready=ready
+        name,
+        lambda case, steps: ask_engine(engine, case, steps),
+        forget=forget,
+        warm_ups=RECORDED if engine.loops is not None else 1,
+        compiles=bool(engine.exact.compiled),
+        kin=ENGINE if engine.exact.compiled else "",
+        adds=adds,
+    )
+
+
+def _pipeline(name: str, pipeline: Any, ready: Callable[[], None], *, compiles: bool = False) -> Contender:
+    return Contender(
+        name,
+        lambda case, steps: ask_pipeline(pipeline, case, steps, items=1),
+        one_by_one=True,
+        ready=ready,
+        warm_ups=2 if compiles else 1,
+        compiles=compiles,
     )
 
 

@@ -44,19 +44,32 @@ class Work:
         step: FLOPs of one denoising step of the whole batch.
         weights: bytes of the generation tower, which every step reads.
         autoencoder: FLOPs of what is encoded and decoded.
+        attention: FLOPs of attention, which are in `step` too.
     """
 
     step: float
     weights: float
     autoencoder: float
+    attention: float = 0.0
 
-    def step_floor(self, peaks: Peaks) -> float:
-        """Least seconds of a denoising step."""
+    def of(self, batch: int) -> "Work":
+        """So many times what one item takes; the weights are read once."""
+        return Work(batch * self.step, self.weights, batch * self.autoencoder, batch * self.attention)
+
+    def step_floor(self, peaks: Peaks, *, float8: bool = False) -> float:
+        """Least seconds of a denoising step; in 8-bit floating point of one whose linear layers are."""
+        if float8 and peaks.float8 is not None:
+            computing = (self.step - self.attention) / peaks.float8 + self.attention / peaks.matmul
+            return max(computing, self.weights / 2 / peaks.bandwidth)
         return max(self.step / peaks.matmul, self.weights / peaks.bandwidth)
 
-    def chunk_floor(self, peaks: Peaks, num_steps: int) -> float:
+    def rest_floor(self, peaks: Peaks) -> float:
+        """Least seconds of what is no denoising step."""
+        return self.autoencoder / peaks.matmul
+
+    def chunk_floor(self, peaks: Peaks, num_steps: int, *, float8: bool = False) -> float:
         """Least seconds of a whole answer."""
-        return num_steps * self.step_floor(peaks) + self.autoencoder / peaks.matmul
+        return num_steps * self.step_floor(peaks, float8=float8) + self.rest_floor(peaks)
 
 
 def measure_peaks(device: torch.device, dtype: torch.dtype, *, tiny: bool = False) -> Peaks:
@@ -124,10 +137,11 @@ def work_of(case: Case, form: RandomCheckpoint, itemsize: int) -> Work:
     linear = form.hidden * (2 * width + 2 * kv_width + 3 * form.intermediate)
     attention = 2 * layout.length * (layout.length + PROMPT_TOKENS) * width
     step = 2.0 * case.batch * form.layers * (layout.length * linear + attention)
+    attending = 2.0 * case.batch * form.layers * attention
     encoded = {"text2video": 0, "inverse_dynamics": case.chunk + 1}.get(case.mode, 1)
     decoded = 0 if case.mode == "inverse_dynamics" else grid[0]
     flops = case.batch * _autoencoder_flops(form, encoded, pixels, decoded, grid[1:])
-    return Work(step, form.layers * linear * itemsize, flops)
+    return Work(step, form.layers * linear * itemsize, flops, attending)
 
 
 def _autoencoder_flops(

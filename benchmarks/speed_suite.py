@@ -18,7 +18,6 @@ from cosmos_robot.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from cosmos_robot.benchmarks.speed_cases import Case
-    from cosmos_robot.benchmarks.speed_contenders import Contender
     from cosmos_robot.benchmarks.speed_measure import Row as Timing
 
 type Weights = Literal["embedded", "nano", "tiny"]
@@ -126,7 +125,7 @@ class _Bench:
     def __init__(self, config: RunConfig) -> None:
         import torch
 
-        from cosmos_robot.benchmarks.speed_contenders import contenders
+        from cosmos_robot.benchmarks.speed_contenders import contenders, with_preset
 
         own = config.settings(SpeedSettings)
         self._device = torch.device(_device(config))
@@ -134,20 +133,22 @@ class _Bench:
         self._form, pipeline = _pipeline(config)
         self._dtype = pipeline.transformer.dtype
         self._everyone = contenders(pipeline, each=False)
-        self._everyone += [_with_preset(pipeline, name) for name in own.presets]
+        self._everyone += [with_preset(pipeline, name) for name in own.presets]
         self._cases = {case.name: case for case in _cases(config)}
         self._rounds = own.rounds
 
     def measure(self, row: PlannedRow) -> Measured:
         from cosmos_robot.benchmarks.speed_floor import measure_peaks, work_of
-        from cosmos_robot.benchmarks.speed_measure import measure
+        from cosmos_robot.benchmarks.speed_measure import Bench
+        from cosmos_robot.benchmarks.speed_plan import steps_apart
 
         case, peaks = self._cases[row.case], measure_peaks(self._device, self._dtype, tiny=self._tiny)
         work = work_of(case, self._form, self._dtype.itemsize)
-        few = max(1, min(2, case.num_steps - 1))
-        steps = few, max(few + 1, min(10, case.num_steps))
-        found = measure(case, self._everyone, work, peaks, rounds=self._rounds, steps=steps, device=self._device)
-        absent = {} if self._device.type == "cuda" else {"peak memory": "a CPU process never gives memory back."}
+        steps = steps_apart(case, cuda=self._device.type == "cuda")
+        measured = Bench(peaks, self._device, self._rounds).measure(case, self._everyone, work, steps=steps)
+        found, absent = measured.rows, dict(measured.left_out)
+        if self._device.type != "cuda":
+            absent["peak memory"] = "a CPU process never gives memory back."
         figures = figures_of(case, found) | {
             "peaks": {
                 "matmul, FLOP/s": peaks.matmul,
@@ -198,8 +199,8 @@ def _weights(config: RunConfig) -> Weights:
 
 def _cases(config: RunConfig) -> "list[Case]":
     """The cases of the speed benchmark in the wanted modes, tiers and batches."""
-    from cosmos_robot.benchmarks.speed import ON_A_CPU, ON_CUDA
     from cosmos_robot.benchmarks.speed_cases import smaller
+    from cosmos_robot.benchmarks.speed_plan import ON_A_CPU, ON_CUDA
 
     own, weights = config.settings(SpeedSettings), _weights(config)
     known = ON_A_CPU if weights == "embedded" else ON_CUDA
@@ -238,16 +239,3 @@ def _pipeline(config: RunConfig) -> tuple[Any, Any]:
             pipeline = form.pipeline().to(dtype)
     pipeline.set_progress_bar_config(disable=True)
     return form, with_shift(pipeline)
-
-
-def _with_preset(pipeline: Any, name: str) -> "Contender":
-    """This engine with a preset, on a copy of the weights: some presets change them."""
-    import copy
-
-    from cosmos_robot.benchmarks.speed_cases import ask_engine
-    from cosmos_robot.benchmarks.speed_contenders import Contender
-    from cosmos_robot.engine.engine import Engine
-    from cosmos_robot.engine.presets import choose_preset
-
-    engine = Engine.from_pipeline(copy.deepcopy(pipeline), preset=choose_preset(name))
-    return Contender(f"preset {name}", lambda case, steps: ask_engine(engine, case, steps))

@@ -234,12 +234,21 @@ class Rollout(ShortRepr):
         """
         if self.frames is None:
             raise UnsupportedModeError("going on from a rollout needs its frames; this world model gives none.")
-        if self.preview:
-            raise UnsupportedModeError(
-                "these frames are previews, and nothing goes on from a preview; load the world model without the "
-                "preset 'preview' for chained rollouts and environments."
-            )
+        refuse_preview(preview=self.preview)
         return self.frames
+
+
+def refuse_preview(*, preview: bool) -> None:
+    """Let nothing go on from a small decoder's frames.
+
+    Raises:
+        UnsupportedModeError: if these are such.
+    """
+    if preview:
+        raise UnsupportedModeError(
+            "these frames are previews, and nothing goes on from a preview; load the world model without the "
+            "preset 'preview' for chained rollouts, extended videos and environments."
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -191,13 +191,14 @@ class LocalWorldModel(WorldModel):
             sound = Sound(samples.cpu().numpy(), self.engine.sound.sample_rate)
         return Generation(
             mode=request.mode,
-            frames=self._checked_frames(frames if request.keep_on_device else frames.cpu().numpy()),
+            frames=self._checked_frames(frames),
             fps=fps,
             sound=sound,
             seed=request.seed,
             prompt=request.prompt,
             prompt_used=request.prompt_used,
             notes=plan.notes + self._preset_notes(),
+            preview=self.engine.preset.preview,
         )
 
     def canvas(self, request: ActionRequest) -> Canvas:

@@ -55,8 +55,7 @@ def asked(monkeypatch):
     def answer(engine, requests, *, progress=None):
         seen.extend(requests)
         return [
-            MediaOutput(torch.tensor(len(seen) * 10, dtype=torch.uint8).expand(r.num_frames, *r.size, 3), None)
-            for r in requests
+            MediaOutput(np.broadcast_to(np.uint8(len(seen) * 10), (r.num_frames, *r.size, 3)), None) for r in requests
         ]
 
     monkeypatch.setattr("cosmos_robot.engine.media.generate_media", answer)
@@ -315,7 +314,9 @@ def test_a_long_extension_holds_its_frames_once():
 
 def test_an_extension_goes_on_from_something(wm):
     for count in (0, -1):
-        with pytest.raises(InvalidInputError, match=f"condition_latent_frames must be an integer of at least 1; got {count}"):
+        with pytest.raises(
+            InvalidInputError, match=f"condition_latent_frames must be an integer of at least 1; got {count}"
+        ):
             wm.extend_video(pictures(9), condition_latent_frames=count, **CLIP)
     with pytest.raises(InvalidInputError, match=r"extra_frames must be an integer of at least 1; got 4.5"):
         wm.extend_video(pictures(9), extra_frames=4.5, **{**CLIP, "num_frames": 9})

@@ -23,6 +23,7 @@ from cosmos_robot.engine.exact_steps import ExactSteps
 from cosmos_robot.engine.offload import is_understanding, place_towers
 from cosmos_robot.engine.presets import Preset, choose_preset
 from cosmos_robot.engine.preview_decoder import PreviewDecoder
+from cosmos_robot.engine.undisturbed import undisturbed
 from cosmos_robot.engine.weights import ComponentHeader, read_json
 from cosmos_robot.errors import CheckpointError
 
@@ -172,7 +173,8 @@ def load_checkpoint(
     require_memory(needed, where, what=f"checkpoint {source}")
     facts = CheckpointFacts.read(folder)
     logger.info("loading %s: %s of weights on %s", source, say_bytes(needed), where)
-    engine = _load_engine(folder, where, precision, exact, chosen)
+    with undisturbed(where):
+        engine = _load_engine(folder, where, precision, exact, chosen)
     return LoadedCheckpoint(engine=engine, facts=facts, name=str(source), folder=folder)
 
 

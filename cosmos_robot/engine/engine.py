@@ -21,8 +21,8 @@ from cosmos_robot.engine.decoder_layer import PLAIN, Regions
 from cosmos_robot.engine.denoising import Guidance, Start, denoise
 from cosmos_robot.engine.exact_steps import ExactSteps
 from cosmos_robot.engine.float8 import quantise
+from cosmos_robot.engine.frame_decoding import FrameDecoder
 from cosmos_robot.engine.generation import GenerationTower, Latents
-from cosmos_robot.engine.host_copy import collect
 from cosmos_robot.engine.layout import SequenceLayout
 from cosmos_robot.engine.media import require_prompt_length
 from cosmos_robot.engine.noise import draw_noise
@@ -34,8 +34,9 @@ from cosmos_robot.engine.recorded_loop import CudaGraphs, RecordedLoops
 from cosmos_robot.engine.sampler import Schedule, build_distilled_schedule, build_schedule
 from cosmos_robot.engine.sound import SoundTokenizer
 from cosmos_robot.engine.understanding import UnderstandingTower
+from cosmos_robot.engine.undisturbed import undisturbed
 from cosmos_robot.errors import InvalidInputError, UnsupportedModeError
-from cosmos_robot.types import FloatArray, Frames, ModelInput, Prediction, Progress
+from cosmos_robot.types import FloatArray, ModelInput, Prediction, Progress
 
 
 class Engine:
@@ -81,7 +82,6 @@ class Engine:
         self.sound = SoundTokenizer(sound_tokenizer) if has_sound else None
         self.exact = (exact or ExactSteps()).on(self.device)
         self.preset = preset or Preset()
-        self.previews = previews
         if self.exact.offload_understanding:
             place_towers(transformer, self.device)
         if self.preset.float8:
@@ -91,6 +91,7 @@ class Engine:
             causal=self.exact.causal_autoencoder,
             activation=compiled(norm_silu) if self.exact.compiled else norm_silu,
         )
+        self.frames = FrameDecoder(self.autoencoder, previews, overlap=self.exact.overlapped_copies)
         self.understanding = UnderstandingTower(transformer, offloaded=self.exact.offload_understanding)
         self.generation = GenerationTower(
             transformer,
@@ -136,7 +137,6 @@ class Engine:
         """Embodiment domains that the checkpoint has weights for."""
         return int(self.transformer.config.num_embodiment_domains)
 
-    @torch.no_grad()
     def generate(
         self, requests: Sequence[ModelInput], *, progress: Progress | None = None, as_float: bool = False
     ) -> list[Prediction]:
@@ -154,6 +154,10 @@ class Engine:
             UnsupportedModeError: if the checkpoint has no action heads.
             InvalidInputError: if a request does not fit the checkpoint.
         """
+        with undisturbed(self.device):
+            return self._generate(requests, progress, as_float)
+
+    def _generate(self, requests: Sequence[ModelInput], progress: Progress | None, as_float: bool) -> list[Prediction]:
         for request in requests:
             self._check(request)
         kinds = [(self._layout(r), r.num_steps, r.guidance, r.shift, r.canvas.padded) for r in requests]
@@ -166,7 +170,6 @@ class Engine:
             answers.update(zip(batch, predictions, strict=True))
         return [answers[i] for i in range(len(requests))]
 
-    @torch.no_grad()
     def denoise(
         self, requests: list[ModelInput], step_done: Callable[[], None] = lambda: None
     ) -> tuple[Tensor, Tensor]:
@@ -175,6 +178,10 @@ class Engine:
         Returns:
             Clean latents: vision `[B, C, T, H, W]` and action `[B, A, D]`, float32.
         """
+        with undisturbed(self.device):
+            return self._denoise(requests, step_done)
+
+    def _denoise(self, requests: list[ModelInput], step_done: Callable[[], None]) -> tuple[Tensor, Tensor]:
         first = requests[0]
         layout = self._layout(first)
         vision, action, channel_mask = self._initial(requests, layout)
@@ -227,22 +234,13 @@ class Engine:
     def _generate_batch(
         self, requests: list[ModelInput], step_done: Callable[[], None], as_float: bool
     ) -> list[Prediction]:
-        vision, action = self.denoise(requests, step_done)
+        vision, action = self._denoise(requests, step_done)
         wanted = [i for i, r in enumerate(requests) if r.decode and r.mode != "inverse_dynamics"]
-        decoded = dict(zip(wanted, self._frames(vision[wanted], as_float=as_float), strict=True))
+        decoded = dict(zip(wanted, self.frames.to_host(vision[wanted], as_float=as_float), strict=True))
         return [
             Prediction(frames=decoded.get(i), actions=_answered_actions(request, action[i]))
             for i, request in enumerate(requests)
         ]
-
-    def _frames(self, vision: Tensor, *, as_float: bool) -> list[Frames | FloatArray]:
-        """Decode `[B, C, T, H, W]` to B clips on the host."""
-        frames: list[Frames | FloatArray] = []
-        if len(vision):
-            for part in torch.split(vision, self.autoencoder.items_at_once(vision)):
-                pieces = (self.previews or self.autoencoder).stream(part)
-                frames += collect(pieces, as_float=as_float, overlap=self.exact.overlapped_copies)
-        return frames
 
     def _layout(self, request: ModelInput) -> SequenceLayout:
         return SequenceLayout.of(request, patch_size=int(self.transformer.config.latent_patch_size))

@@ -91,11 +91,12 @@ class GenerationContext:
         """The same with memory for the steps' keys and values behind the prompts'."""
         return replace(self, groups=tuple(group.with_room(self.layout.length) for group in self.groups))
 
-    def copied(self) -> "GenerationContext":
-        """The same with room, in memory of its own."""
+    def copied(self, *, room: bool) -> "GenerationContext":
+        """The same in memory of its own, with room for the steps' keys and values or without."""
         rotary = self.rotary[0].clone(), self.rotary[1].clone()
         heads = None if self.heads is None else ActionHeads(**{k: v.clone() for k, v in vars(self.heads).items()})
-        return replace(self.with_room(), rotary=rotary, noisy=self.noisy.clone(), heads=heads)
+        groups = tuple(group.with_room(self.layout.length if room else 0) for group in self.groups)
+        return replace(self, groups=groups, rotary=rotary, noisy=self.noisy.clone(), heads=heads)
 
     def load(self, other: "GenerationContext") -> None:
         """Take over a context of the same kind, in place."""
@@ -120,9 +121,9 @@ class GenerationTower:
     def __init__(
         self, transformer: Any, *, merged: bool = False, rooms: bool = False, regions: Regions = PLAIN
     ) -> None:
+        self.rooms = rooms
         self._transformer = transformer
         self._merged = MergedProjections(transformer.layers) if merged else None
-        self._rooms = rooms
         self._regions = regions
         config = transformer.config
         self._positions = PositionConfig(
@@ -197,7 +198,7 @@ class GenerationTower:
 
     def ready(self, context: GenerationContext) -> GenerationContext:
         """Give a context rooms for keys and values where they are wanted, no gradient needs them, and they fit."""
-        alone = self._rooms and context.shards is None and not torch.is_grad_enabled()
+        alone = self.rooms and context.shards is None and not torch.is_grad_enabled()
         if not alone or not fits_in_room(context.groups, context.layout.length):
             return context
         return context.with_room()

@@ -16,14 +16,14 @@ from cosmos_robot.engine.batching import batches, counter
 from cosmos_robot.engine.conditioning import cover_pixels
 from cosmos_robot.engine.denoising import Guidance, Start, denoise
 from cosmos_robot.engine.generation import Latents
-from cosmos_robot.engine.host_copy import to_uint8
 from cosmos_robot.engine.layout import TEMPORAL_FACTOR, SequenceLayout
 from cosmos_robot.engine.noise import draw_noise
 from cosmos_robot.engine.prompt import MAX_PROMPT_TOKENS
+from cosmos_robot.engine.undisturbed import undisturbed
 from cosmos_robot.errors import InvalidInputError, MediaError, UnsupportedModeError
 from cosmos_robot.interface.batch import naming_item
 from cosmos_robot.interface.media_request import MEDIA_MODES, MediaMode
-from cosmos_robot.types import Frames, Progress, require_sampling
+from cosmos_robot.types import FloatArray, Frames, Progress, require_sampling
 
 if TYPE_CHECKING:
     from cosmos_robot.engine.engine import Engine
@@ -49,6 +49,7 @@ class MediaInput:
         clean_frames: indices of the latent frames that are given, ascending.
         sound: whether sound is generated too.
         use_system_prompt: whether the checkpoint's system prompt stands before the user's.
+        keep_on_device: whether the frames stay where they were decoded.
     """
 
     mode: MediaMode
@@ -66,6 +67,7 @@ class MediaInput:
     clean_frames: tuple[int, ...] = ()
     sound: bool = False
     use_system_prompt: bool = True
+    keep_on_device: bool = False
 
     def __post_init__(self) -> None:
         if self.mode not in MEDIA_MODES:
@@ -89,16 +91,16 @@ class MediaOutput:
     """What the engine gives for one `MediaInput`.
 
     Attributes:
-        frames: on the engine's device: uint8 `[N, H, W, 3]`, or float32 in [0, 1] where the caller asked for it.
+        frames: uint8 `[N, H, W, 3]`, or float32 in [0, 1] where the caller asked for it; a tensor on the engine's
+            device where the request said so, else an array.
         sound: float32 `[channels, samples]` on the engine's device, or None. The last sound frame is whole, so that
             it may reach past the video's end.
     """
 
-    frames: Tensor
+    frames: Frames | FloatArray | Tensor
     sound: Tensor | None
 
 
-@torch.no_grad()
 def generate_media(
     engine: "Engine", requests: Sequence[MediaInput], *, progress: Progress | None = None, as_float: bool = False
 ) -> list[MediaOutput]:
@@ -114,6 +116,13 @@ def generate_media(
         UnsupportedModeError: if sound is asked of a checkpoint that has none.
         InvalidInputError: if a request does not fit the checkpoint.
     """
+    with undisturbed(engine.device):
+        return _generate(engine, requests, progress, as_float=as_float)
+
+
+def _generate(
+    engine: "Engine", requests: Sequence[MediaInput], progress: Progress | None, *, as_float: bool
+) -> list[MediaOutput]:
     tokens = []
     for index, request in enumerate(requests):
         with naming_item(index, len(requests)):
@@ -188,17 +197,20 @@ def _generate_batch(
     first = requests[0]
     schedule = engine.schedule(first.num_steps, first.shift)
     clean = denoise(engine.generation, _start(engine, requests), schedule, step_done, engine.loops)
-    outputs = []
-    for index in range(len(requests)):  # one by one: decoding takes more memory than all else
-        if clean.vision is None:
-            raise ValueError("every mode has vision.")
-        pieces = engine.autoencoder.stream(clean.vision[index : index + 1])
-        frames = torch.cat([piece[0] if as_float else to_uint8(piece[0]) for piece in pieces])
-        sound = None
-        if clean.sound is not None and engine.sound is not None:
-            sound = engine.sound.decode(clean.sound[index : index + 1])[0]
-        outputs.append(MediaOutput(frames, sound))
-    return outputs
+    if clean.vision is None:
+        raise ValueError("every mode has vision.")
+    kept = [i for i, request in enumerate(requests) if request.keep_on_device]
+    sent = [i for i, request in enumerate(requests) if not request.keep_on_device]
+    frames: dict[int, Frames | FloatArray | Tensor] = {}
+    frames.update(zip(kept, engine.frames.on_device(clean.vision[kept], as_float=as_float), strict=True))
+    frames.update(zip(sent, engine.frames.to_host(clean.vision[sent], as_float=as_float), strict=True))
+    return [MediaOutput(frames[i], _sound(engine, clean, i)) for i in range(len(requests))]
+
+
+def _sound(engine: "Engine", clean: Latents, index: int) -> Tensor | None:
+    if clean.sound is None or engine.sound is None:
+        return None
+    return engine.sound.decode(clean.sound[index : index + 1])[0]
 
 
 def _start(engine: "Engine", requests: list[MediaInput]) -> Start:

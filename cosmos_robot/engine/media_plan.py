@@ -87,6 +87,7 @@ class MediaPlanner:
             clean_frames=request.clean_frames,
             sound=request.enable_sound,
             use_system_prompt=system,
+            keep_on_device=request.keep_on_device,
         )
         return MediaPlan(given=given, num_frames=num_frames, notes=request.notes + notes)
 

@@ -38,7 +38,7 @@ class PromptGroup:
     room: int = 0
 
     def with_room(self, tokens: int) -> "PromptGroup":
-        """Copy the prompts' part into memory that has room for the generation's."""
+        """Copy the prompts' part into memory that has room for so many generation tokens behind it; 0 is none."""
 
         def roomy(layers: Sequence[Tensor]) -> tuple[Tensor, ...]:
             made = []

@@ -9,7 +9,8 @@ shape has a recording of its own.
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -33,18 +34,27 @@ class Recorder(Protocol):
 class CudaGraphs:
     """Records as CUDA graphs. They share one pool of memory, which is safe: what a step leaves behind lies outside.
 
+    They are recorded on one stream, because a pool hands what one stream has used to no other. A pool ends with its
+    last graph, and nothing can be recorded into it again: the next graph then has a new one.
+
     Args:
         device: what is recorded; the current one may be another, on whose streams nothing would be recorded.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._pool = torch.cuda.graph_pool_handle()
+        self._alive: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
+        self._pool: Any = None
+        self._stream: torch.cuda.Stream | None = None
 
     def __call__(self, work: Callable[[], None]) -> Callable[[], None]:
         """See `Recorder`."""
         with torch.cuda.device(self._device):
-            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            if not self._alive:
+                self._pool = torch.cuda.graph_pool_handle()
+            if self._stream is None:
+                self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            stream = self._stream
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
                 for _ in range(2):  # libraries set themselves up, and compiled regions compile, before the recording
@@ -55,6 +65,7 @@ class CudaGraphs:
             # that torch would take is of the device that was recorded first.
             with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
                 work()
+            self._alive.add(graph)
 
         def replay() -> None:
             with torch.cuda.device(self._device):
@@ -78,7 +89,7 @@ class RecordedLoop:
         self, tower: GenerationTower, start: Start, schedule: Schedule, passes: Passes, record: Recorder
     ) -> None:
         self._tower = tower
-        self._passes = passes.map(lambda context: context.copied())
+        self._passes = passes.map(lambda context: context.copied(room=tower.rooms))
         self._layout = start.layout
         self._bases = {
             name: [torch.zeros_like(noise) for _ in range(3 + schedule.order)]

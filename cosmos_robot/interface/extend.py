@@ -98,7 +98,7 @@ class _GrowingVideo:
 
     def chunk(self, k: int, num_frames: int) -> MediaRequest:
         """What is asked for chunk `k`."""
-        frames = self._given if self._last is None else self._last.numpy()
+        frames = self._given if self._last is None else self._last.frames_to_go_on_from()
         return replace(self._request, frames=frames, num_frames=num_frames, seed=chunk_seed(self._request.seed, k))
 
     def add(self, answer: Generation) -> None:

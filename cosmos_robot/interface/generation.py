@@ -8,7 +8,7 @@ import numpy as np
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.interface.media_request import MediaMode
 from cosmos_robot.short_repr import ShortRepr
-from cosmos_robot.types import Frames, Sound
+from cosmos_robot.types import Frames, Sound, refuse_preview
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -60,6 +60,7 @@ class Generation(ShortRepr):
         notes: sentences about what was answered otherwise than asked, for instance at another size.
         safety: the safety checker that looked at prompt and frames.
         agentic: all candidates, where it was chosen among several.
+        preview: whether the frames are a small decoder's, to be looked at; nothing goes on from them.
     """
 
     mode: MediaMode
@@ -72,6 +73,7 @@ class Generation(ShortRepr):
     notes: tuple[str, ...] = ()
     safety: str = "off"
     agentic: AgenticRecord | None = None
+    preview: bool = False
 
     @property
     def image(self) -> Frames | Any:
@@ -84,3 +86,12 @@ class Generation(ShortRepr):
         if frames.dtype != np.uint8:
             raise InvalidInputError(f"frames must be uint8; got {frames.dtype}.")
         return np.asarray(frames, dtype=np.uint8)
+
+    def frames_to_go_on_from(self) -> Frames:
+        """The frames, where a further part of a video may start from them.
+
+        Raises:
+            UnsupportedModeError: if they are previews.
+        """
+        refuse_preview(preview=self.preview)
+        return self.numpy()

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from cosmos_robot.benchmarks import fit_preview, preset_error
+from cosmos_robot.benchmarks import preset_error
 from cosmos_robot.benchmarks.float8_emulation import RoundedLinear, emulate_float8, rounded
 from cosmos_robot.benchmarks.random_checkpoint import RandomCheckpoint
 from cosmos_robot.engine.float8 import float8_layers
+from cosmos_robot.engine.preview_decoder import FILE
 
 
 def test_rounding_to_eight_bits():
@@ -37,8 +38,9 @@ def test_every_preset_is_reported(tmp_path):
     folder = RandomCheckpoint(layers=3).save(tmp_path / "checkpoint")
     facts = {"native_canvas": [96, 96], "max_action_chunk_size": 16, "domain_ids": [4]}
     (folder / FACTS_FILE).write_text(json.dumps(facts))
-    fit_preview.main(str(folder), "pusht", clips=4)
-    preset_error.main(checkpoint=folder, out=tmp_path / "presets.json", clips=2, rounds=1, num_steps=4, threads=1)
+    written = tmp_path / "presets.json"
+    preset_error.main(checkpoint=folder, out=written, clips=2, rounds=1, num_steps=4, threads=1, fit_clips=4)
+    assert not (folder / FILE).exists()  # what was fitted for the run stays nowhere
     rows = {row["preset"]: row for row in json.loads((tmp_path / "presets.json").read_text())["rows"]}
     assert set(rows) == set(preset_error.LOSSY)
     for name, row in rows.items():

@@ -202,3 +202,11 @@ def test_sound_tokenizer_may_lack_its_encoder_but_nothing_else(with_sound, tmp_p
     save_file(decoder, path)
     with pytest.raises(CheckpointError, match=r"decoder\.conv1\.bias"):
         load_checkpoint(copy, device="cpu")
+
+
+def test_memory_that_torch_holds_without_using_it_can_be_had(monkeypatch):
+    """After a few answers little is free on a device, because torch keeps what it had; it has it to give."""
+    figures = {"mem_get_info": (2000, 10_000), "memory_reserved": 7000, "memory_allocated": 3000}
+    for name, value in figures.items():
+        monkeypatch.setattr(torch.cuda, name, lambda where, value=value: value)
+    assert device.free_memory(torch.device("cuda:1")) == 2000 + 4000

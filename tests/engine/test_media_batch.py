@@ -8,6 +8,7 @@ import torch
 from host_reads import HostReads
 from media_case import media_input, pictures, reference
 
+from cosmos_robot.engine import frame_decoding
 from cosmos_robot.engine.generation import GenerationTower
 from cosmos_robot.engine.media import generate_media
 from cosmos_robot.engine.sampler import SamplerState
@@ -152,6 +153,30 @@ def test_text_alone_encodes_nothing(engines, monkeypatch):
     engine = engines("nano")
     monkeypatch.setattr(engine.autoencoder, "encode", lambda pixels, canvas: pytest.fail("encoded"))
     generate_media(engine, [media_input("text2video")])
+
+
+def test_decoded_together_and_copied_piece_by_piece(engines, monkeypatch):
+    """Frames for the host go there by the latent frame; those that are to stay are never copied."""
+    engine, copied, decoded = engines("nano"), [], []
+    stream, collect = engine.autoencoder.stream, frame_decoding.collect
+    monkeypatch.setattr(engine.autoencoder, "stream", lambda x: decoded.append(len(x)) or stream(x))
+
+    def watched(pieces, **options):
+        pieces = list(pieces)
+        copied.append([tuple(piece.shape[:2]) for piece in pieces])
+        assert options["overlap"]
+        return collect(pieces, **options)
+
+    monkeypatch.setattr(frame_decoding, "collect", watched)
+    requests = [media_input("text2video", seed=seed) for seed in range(3)]
+    requests[1] = replace(requests[1], keep_on_device=True)
+    outputs = generate_media(engine, requests)
+    assert [isinstance(output.frames, torch.Tensor) for output in outputs] == [False, True, False]
+    assert sorted(decoded) == [1, 2]
+    assert copied == [[(2, 1), (2, 4), (2, 4)]]
+    for request, output in zip(requests, outputs, strict=True):
+        alone = generate_media(engine, [replace(request, keep_on_device=False)])[0].frames
+        assert np.abs(np.asarray(output.frames, int) - alone).max() <= 1
 
 
 @pytest.mark.parametrize(("mode", "frames"), [("image2video", 1), ("video2video", 5)])

@@ -160,6 +160,27 @@ class TestPreview:
         with pytest.raises(UnsupportedModeError, match="nothing goes on from a preview"):
             world_model.rollout(FRAME, ACTIONS, **options)
 
+    def test_videos_too(self, fitted):
+        """Shown in the modes without actions as well, and a video is never extended from them."""
+        world_model = cr.load_world_model(fitted[0], device="cpu", preset="preview")
+        options = {"height": 64, "width": 96, "num_steps": 1, "guidance": 1.0, "resolution": None}
+        options = {**options, "num_frames": 9}
+        shown = world_model.text2video("a cup falls", **options)
+        exact = cr.load_world_model(fitted[0], device="cpu").text2video("a cup falls", **options)
+        assert (shown.preview, exact.preview) == (True, False)
+        assert shown.frames.shape == exact.frames.shape
+        latents = []
+        stream = PreviewDecoder.stream
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(PreviewDecoder, "stream", lambda self, x: latents.append(x) or stream(self, x))
+            again = world_model.text2video("a cup falls", **options)
+        seen = torch.cat(list(stream(fitted[1], latents[0])), dim=1)[0] * 255
+        assert np.abs(again.frames - seen.numpy()).max() <= 2  # the saved one is in half precision
+        clip = np.zeros((9, 64, 96, 3), np.uint8)
+        world_model.extend_video(clip, "it goes on", extra_frames=4, **options)
+        with pytest.raises(UnsupportedModeError, match="nothing goes on from a preview"):
+            world_model.extend_video(clip, "it goes on", extra_frames=8, **options)
+
     def test_none_there_and_made_for_another(self, fitted, checkpoint_folder):
         folder = fitted[0]
         with pytest.raises(CheckpointError, match="fit_preview"):

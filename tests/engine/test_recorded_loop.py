@@ -1,6 +1,7 @@
 """Recorded loops give what plain ones give, are made anew for another shape, and never pile up."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import action_case
 import numpy as np
@@ -10,6 +11,7 @@ from action_case import SIZES, on_canvas, recording
 from distilled import SIGMAS, distilled_pipeline
 from host_reads import HostReads
 from media_case import media_input
+from operator_count import OperatorCount
 from step_recorder import Repeater
 
 from cosmos_robot.engine.engine import Engine
@@ -24,9 +26,9 @@ def model_input(*arguments, size=(32, 48), **options):
     return on_canvas(action_case.model_input(*arguments, **options), size)
 
 
-def recorded(pipeline, **options):
+def recorded(pipeline, exact=PLAIN, **options):
     """An engine whose loops are recorded at once, and what records them."""
-    engine, repeater = Engine.from_pipeline(pipeline, exact=PLAIN), Repeater()
+    engine, repeater = Engine.from_pipeline(pipeline, exact=exact), Repeater()
     engine.loops = RecordedLoops(repeater, **{"sightings": 1, **options})
     return engine, repeater
 
@@ -46,17 +48,33 @@ def assert_same(ours, plain):
                 np.testing.assert_allclose(getattr(mine, name), getattr(expected, name), atol=2e-5)
 
 
+@pytest.mark.parametrize("room", [False, True])
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 @pytest.mark.parametrize("mode", ["forward_dynamics", "inverse_dynamics", "policy"])
-def test_same_result_for_other_content(mode, guidance, pipelines):
+def test_same_result_for_other_content(mode, guidance, room, pipelines):
     """One recording serves other frames, prompts, seeds, schedules and numbers of steps."""
-    engine, repeater = recorded(pipelines("nano"))
+    engine, repeater = recorded(pipelines("nano"), replace(PLAIN, key_value_buffers=room))
     plain = Engine.from_pipeline(pipelines("nano"), exact=PLAIN)
     first = requests_of(mode, guidance=guidance)
     assert_same(engine.generate(first, as_float=True), plain.generate(first, as_float=True))
     other = requests_of(mode, guidance=guidance, shift=7.0)[::-1]
     assert_same(engine.generate(other, as_float=True), plain.generate(other, as_float=True))
     assert (repeater.recordings, repeater.repetitions) == (1, 8)
+
+
+def test_key_value_buffers_are_a_step_of_their_own(pipelines):
+    """A recorded step without them concatenates keys and values in each layer; with them nothing is."""
+
+    def concatenated(*, room):
+        engine, _ = recorded(pipelines("nano"), replace(PLAIN, key_value_buffers=room))
+        request, seen = model_input("policy", *recording(SIZES[0])), []
+        engine.denoise([request])
+        with OperatorCount() as count:
+            engine.denoise([request], lambda: seen.append(count.counts["cat"]))
+        return seen[1] - seen[0]
+
+    layers = 3
+    assert concatenated(room=False) - concatenated(room=True) == 2 * layers
 
 
 def test_shape_change_records_anew(pipelines):
@@ -173,50 +191,81 @@ def test_moved_weights_are_recorded_anew():
     assert repeater.recordings == 2
 
 
+class CudaDouble:
+    """What stands for `torch.cuda` in recording: streams of the current device, and pools that end with their graphs.
+
+    A pool into which nothing can be recorded again is the caching allocator's own rule: "use_count > 0".
+    """
+
+    def __init__(self, monkeypatch):
+        self.current, self.told, self.streams, self.pools = [torch.device("cuda:0")], [], [], {}
+        double = self
+
+        class Stream:
+            def __init__(self):
+                self.device = double.current[-1]
+
+            def wait_stream(self, other):
+                assert other.device == self.device
+
+        class Graph:
+            pool = None
+
+            def replay(self):
+                double.told.append(("replay", double.current[-1]))
+
+            def __del__(self):
+                if self.pool is not None:
+                    double.pools[self.pool] -= 1
+
+        monkeypatch.setattr(torch.cuda, "device", self.device)
+        monkeypatch.setattr(torch.cuda, "Stream", Stream)
+        monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+        monkeypatch.setattr(torch.cuda, "stream", lambda stream: self.entered("warm up"))
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+        monkeypatch.setattr(torch.cuda, "graph", self.recorded)
+        monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, len(self.pools) + 1))
+
+    @contextmanager
+    def device(self, wanted):
+        self.current.append(wanted)
+        yield
+        self.current.pop()
+
+    @contextmanager
+    def entered(self, name):
+        self.told.append((name, self.current[-1]))
+        yield
+
+    def recorded(self, graph, *, pool, stream, capture_error_mode):
+        assert stream.device == self.current[-1]
+        assert self.pools.get(pool) != 0, "use_count > 0"
+        self.pools[pool] = self.pools.get(pool, 0) + 1
+        self.streams.append(stream)
+        graph.pool = pool
+        return self.entered("record")
+
+
 def test_a_cuda_graph_is_recorded_and_replayed_on_its_own_device(monkeypatch):
     """The current device may be another: on its stream nothing would be recorded, and replays would do nothing."""
-    current, told = [torch.device("cuda:0")], []
-
-    @contextmanager
-    def device(wanted):
-        current.append(wanted)
-        yield
-        current.pop()
-
-    @contextmanager
-    def entered(name, **options):
-        told.append((name, current[-1]))
-        yield
-
-    class Stream:
-        def __init__(self):
-            self.device = current[-1]
-
-        def wait_stream(self, other):
-            assert other.device == self.device
-
-    class Graph:
-        def replay(self):
-            told.append(("replay", current[-1]))
-
-    def recording(graph, *, pool, stream, capture_error_mode):
-        assert stream.device == current[-1]
-        return entered("record")
-
-    for name, double in {
-        "device": device,
-        "Stream": Stream,
-        "current_stream": Stream,
-        "stream": lambda stream: entered("warm up"),
-        "CUDAGraph": Graph,
-        "graph": recording,
-        "graph_pool_handle": lambda: (0, 1),
-    }.items():
-        monkeypatch.setattr(torch.cuda, name, double)
-    second = torch.device("cuda:1")
-    work = []
-    replay = CudaGraphs(second)(lambda: work.append(current[-1]))
-    replay()
+    double, second, work = CudaDouble(monkeypatch), torch.device("cuda:1"), []
+    CudaGraphs(second)(lambda: work.append(double.current[-1]))()
     assert work == [second] * 3
-    assert told == [("warm up", second), ("record", second), ("replay", second)]
-    assert current == [torch.device("cuda:0")]
+    assert double.told == [("warm up", second), ("record", second), ("replay", second)]
+    assert double.current == [torch.device("cuda:0")]
+
+
+def test_cuda_graphs_share_their_memory_and_are_recorded_again_when_all_are_gone(monkeypatch):
+    """A pool gives what one stream has used to no other; and it ends with its last graph."""
+    double = CudaDouble(monkeypatch)
+    graphs = CudaGraphs(torch.device("cuda:1"))
+    kept = [graphs(lambda: None) for _ in range(2)]
+    assert double.pools == {(0, 1): 2}
+    assert double.streams[0] is double.streams[1]
+    del kept[0]
+    kept.append(graphs(lambda: None))
+    assert double.pools == {(0, 1): 2}
+    kept.clear()
+    assert double.pools == {(0, 1): 0}
+    graphs(lambda: None)()
+    assert double.told[-1][0] == "replay"
