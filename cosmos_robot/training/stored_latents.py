@@ -47,14 +47,15 @@ class StoredArray:
                 entry = archive.getinfo(f"{name}.npy")
         except (KeyError, zipfile.BadZipFile) as error:
             raise InvalidInputError(f"{path} has no array {name!r}; remove the file, and it is made again.") from error
+        if entry.compress_type != zipfile.ZIP_STORED:
+            raise InvalidInputError(f"{path} is compressed; remove the file, and it is made again as it should be.")
         with path.open("rb") as file:
             file.seek(entry.header_offset + _NAME_LENGTHS)
             lengths = np.frombuffer(file.read(4), dtype="<u2")
             file.seek(entry.header_offset + _HEADER + int(lengths.sum()))
             version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
             shape, by_column, dtype = np.lib.format.read_array_header_1_0(file)  # type: ignore[no-untyped-call]
-            plain = entry.compress_type == zipfile.ZIP_STORED and version == (1, 0) and not by_column
-            if not plain or dtype != np.float16:
+            if version != (1, 0) or by_column or dtype != np.float16:
                 raise InvalidInputError(f"{path} holds {name!r} in another form than training writes it.")
             return cls(path, file.tell(), shape, dtype)
 

@@ -4,6 +4,8 @@ The one test that notices any difference between training and sampling: position
 canvas, domain. It is asked through the public interface, and through diffusers' own pipeline.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ import cosmos_robot as cr
 from cosmos_robot.benchmarks.random_checkpoint import RandomCheckpoint
 from cosmos_robot.domains.canvas import action_canvas
 from cosmos_robot.domains.registry import get_domain
-from cosmos_robot.training.fine_tuning import FineTuning, Lora, fine_tune, published_training
+from cosmos_robot.training.fine_tuning import PUBLISHED_OBJECTIVE, FineTuning, Lora, fine_tune, published_training
 from cosmos_robot.training.prompt_mix import ModeShare
 from cosmos_robot.training.schedule import Budget, LearningRate
 from cosmos_robot.training.window_cutter import TrainingEpisode
@@ -39,11 +41,12 @@ def pipeline_of(folder):
     return pipeline
 
 
-def learn(start, out, domain, *, steps, rate=5e-3, seed=0, **more):
+def learn(start, out, domain, *, steps, rate=1e-2, seed=0, **more):
     training = published_training(
         Budget(steps=steps),
         learning_rate=LearningRate(peak=rate, warmup_steps=10, decay_from=0.4),
         modes=MODES,
+        objective=replace(PUBLISHED_OBJECTIVE, action_weight=1.0),
         ema_decay=0.95,
         prompts=1,
     )
@@ -58,6 +61,8 @@ def errors(model, domain, seed=0, **options):
     frames, actions = window(domain, seed)
     options = {"domain": domain, "prompt": PROMPT, "num_steps": 4, "seed": 3, **options}
     forward = model.forward_dynamics(frames[0], actions, **options)
+    options["action_space"] = cr.ActionSpace.MODEL  # an untrained model's answers are far outside any robot's range
+    model_space = domain.encode(actions).values
     inverse = model.inverse_dynamics(frames, action_chunk_size=CHUNK, **options)
     policy = model.policy(frames[0], action_chunk_size=CHUNK, **options)
     canvas, autoencoder = action_canvas(SIDE, SIDE, domain.tier), model.engine.autoencoder
@@ -69,7 +74,7 @@ def errors(model, domain, seed=0, **options):
         return float(np.abs(answer.frames[1:].astype(float) - shown[1:]).mean())
 
     def missed(answer):
-        return float(np.abs(domain.encode(answer.actions).values - domain.encode(actions).values).mean())
+        return float(np.abs(answer.actions - model_space).mean())
 
     return {
         "forward": off(forward),
@@ -79,26 +84,24 @@ def errors(model, domain, seed=0, **options):
     }
 
 
-def assert_learned(before, after, share):
+def assert_learned(before, after, *, frames, actions):
+    """The errors are at most so much of what they were."""
     for what, error in after.items():
+        share = actions if what in ("inverse", "policy") else frames
         assert error < share * before[what], (what, error, before[what])
 
 
 def test_a_window_that_was_learned_by_heart_is_sampled(tmp_path):
     domain = get_domain("pusht")
     start = RandomCheckpoint().save(tmp_path / "start")
-    result = learn(start, tmp_path / "run", domain, steps=160)
+    result = learn(start, tmp_path / "run", domain, steps=120)
     untrained, model = (cr.load_world_model(folder, device="cpu") for folder in (start, result))
     before, after = errors(untrained, domain), errors(model, domain)
-    assert_learned(
-        {name: before[name] for name in ("inverse", "policy")},
-        {name: after[name] for name in ("inverse", "policy")},
-        0.35,
-    )
-    assert_learned(before, after, 0.75)
+    assert_learned(before, after, frames=0.65, actions=0.25)
     # Guidance pushes away from what the model says to the empty text, which it has to have been trained on.
-    guided = errors(model, domain, guidance=2.0)
-    assert_learned(before, guided, 0.75)
+    assert_learned(before, errors(model, domain, guidance=2.0), frames=0.65, actions=0.45)
+    # A control: the heads of another domain have learned nothing.
+    assert errors(model, replace(domain, domain_id=9))["inverse"] > 0.6 * before["inverse"]
     frames, actions = window(domain)
     told = (
         pipeline_of(result)(
@@ -121,7 +124,7 @@ def test_a_window_that_was_learned_by_heart_is_sampled(tmp_path):
         .action[0]
         .numpy()
     )
-    assert np.abs(told[:, :2] - domain.encode(actions).values).mean() < 0.35 * before["inverse"]
+    assert np.abs(told[:, :2] - domain.encode(actions).values).mean() < 0.25 * before["inverse"]
 
 
 @pytest.mark.slow
@@ -130,8 +133,7 @@ def test_the_edge_form_and_a_domain_of_poses_are_too(tmp_path):
     start = RandomCheckpoint(form="edge", native_flow=True).save(tmp_path / "start")
     result = learn(start, tmp_path / "run", domain, steps=300)
     before, after = (errors(cr.load_world_model(folder, device="cpu"), domain) for folder in (start, result))
-    assert_learned(before, after, 0.8)
-    assert after["inverse"] < 0.3 * before["inverse"]
+    assert_learned(before, after, frames=0.8, actions=0.3)
 
 
 @pytest.mark.slow
