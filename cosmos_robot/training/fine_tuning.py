@@ -143,7 +143,7 @@ def fine_tune(
     trainer = PostTrainer(
         folder,
         transformer,
-        _text(pipeline, facts, domain, canvas, chunk),
+        prompts_of(pipeline, facts, domain, canvas, chunk),
         windows,
         domain_id=domain.domain_id,
         fps=domain.fps,
@@ -214,7 +214,7 @@ def is_trained(name: str, *, understanding: bool = False) -> bool:
     return generation or (understanding and not name.startswith("lm_head"))
 
 
-def _text(pipeline: Any, facts: CheckpointFacts, domain: Domain, canvas: Canvas, chunk: int) -> TextEncoder:
+def prompts_of(pipeline: Any, facts: CheckpointFacts, domain: Domain, canvas: Canvas, chunk: int) -> TextEncoder:
     """The prompts as the engine will have them when the result is asked."""
     return TextEncoder(
         pipeline.text_tokenizer,
