@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmos_robot.benchmarks.block_position import block_errors
 from cosmos_robot.benchmarks.demo_episode import demo_window
 from cosmos_robot.benchmarks.demo_pictures import Strip, contact_sheet, difference, side_by_side, write_gif
 from cosmos_robot.benchmarks.demo_plots import plot_actions, plot_errors
@@ -57,6 +58,8 @@ class RolloutFigures:
         psnr_copied_by_step: for each frame.
         position: of the pusher, in pixels of a 96 px frame.
         position_by_step: for each frame; 96 where no pusher is found.
+        block: of the T's centre, likewise.
+        block_by_step: for each frame; 96 where no T is found.
     """
 
     psnr: float
@@ -65,6 +68,8 @@ class RolloutFigures:
     psnr_copied_by_step: list[float]
     position: PositionError
     position_by_step: list[float]
+    block: PositionError
+    block_by_step: list[float]
 
 
 @dataclass(frozen=True)
@@ -208,7 +213,7 @@ def draw(run: DemoRun, figures: RolloutFigures, out: Path) -> None:
         out / "errors.png",
         psnr=np.array(figures.psnr_by_step),
         copied=np.array(figures.psnr_copied_by_step),
-        position=np.array(figures.position_by_step),
+        positions={"pusher": np.array(figures.position_by_step), "T": np.array(figures.block_by_step)},
         chunk=CHUNK,
     )
     plot_actions(out / "actions.png", frame=window.frames[0], true=window.actions, read=run.read, chunk=CHUNK)
@@ -219,7 +224,7 @@ FILES = {
     "side_by_side.mp4": "the simulator and the learned model",
     "side_by_side.gif": "the same for a page",
     "contact_sheet.png": "the same as single frames, with their difference",
-    "errors.png": "PSNR and the pusher's position error over the actions",
+    "errors.png": "PSNR, and how far the pusher and the T are off, over the actions",
     "actions.png": "actions read back, over the true ones",
     "policy.mp4": "the policy in the simulator, and what it imagined",
     "policy.png": "the same as single frames",
@@ -240,12 +245,18 @@ def table(figures: DemoFigures) -> list[tuple[str, str]]:
         ("64 chained actions, mean PSNR", f"{rollout.psnr:.2f} dB"),
         ("first frame copied, mean PSNR", f"{rollout.psnr_copied:.2f} dB"),
         ("at the last action", f"{rollout.psnr_by_step[-1]:.2f} dB (copied {rollout.psnr_copied_by_step[-1]:.2f})"),
-        ("pusher's position error, median", f"{position.median:.2f} px of 96"),
+        ("pusher's position error, median", _off(position.median, "px of 96")),
         ("pusher found in", f"{100 * position.found:.0f} % of the frames"),
+        ("T's position error, median", _off(rollout.block.median, "px of 96")),
+        ("T found in", f"{100 * rollout.block.found:.0f} % of the frames"),
         ("actions read back, R2", r2),
         ("actions read back, mean error", f"{inverse.mean_error:.1f} px of 512"),
         (f'policy, "{policy.prompt}"', f"T moved {policy.way:+.1f} px of 96, {_reached(policy.reached)}"),
     ]
+
+
+def _off(error: float, unit: str) -> str:
+    return "not found in most frames" if error >= NOT_FOUND_ERROR else f"{error:.2f} {unit}"
 
 
 def _reached(reached: bool) -> str:
@@ -300,6 +311,7 @@ def _rollout_figures(run: DemoRun) -> RolloutFigures:
     psnr = frame_psnr(run.learned, truth)[1:]
     copied = frame_psnr(np.broadcast_to(truth[:1], truth.shape), truth)[1:]
     position = position_errors(run.learned[1:], run.window.agent[1:])
+    block = block_errors(run.learned[1:], run.window.block[1:])
     return RolloutFigures(
         psnr=round(float(psnr.mean()), 4),
         psnr_copied=round(float(copied.mean()), 4),
@@ -307,6 +319,8 @@ def _rollout_figures(run: DemoRun) -> RolloutFigures:
         psnr_copied_by_step=_rounded(copied),
         position=PositionError.of(position),
         position_by_step=_rounded(position),
+        block=PositionError.of(block),
+        block_by_step=_rounded(block),
     )
 
 
@@ -319,10 +333,14 @@ def _inverse_figures(read: FloatArray, true: FloatArray) -> InverseFigures:
 
 def _error_notes(figures: RolloutFigures) -> list[str]:
     notes = []
-    for psnr, position in zip(figures.psnr_by_step, figures.position_by_step, strict=True):
-        where = "no pusher found" if position >= NOT_FOUND_ERROR else f"pusher {position:.1f} px off"
-        notes.append(f"{where},  PSNR {psnr:.1f} dB")
+    for psnr, *off in zip(figures.psnr_by_step, figures.position_by_step, figures.block_by_step, strict=True):
+        where = ", ".join(f"{name} {_px(error)}" for name, error in zip(("pusher", "T"), off, strict=True))
+        notes.append(f"{where}; {psnr:.1f} dB")
     return notes
+
+
+def _px(error: float) -> str:
+    return "not found" if error >= NOT_FOUND_ERROR else f"{error:.1f} px off"
 
 
 def _draw_policy(policy: PolicyRun, out: Path) -> None:

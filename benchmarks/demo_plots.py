@@ -1,5 +1,6 @@
 """The demo's curves: errors over the actions, and the actions that inverse dynamics reads off the frames."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def plot_errors(
     *,
     psnr: NDArray[np.floating],
     copied: NDArray[np.floating],
-    position: NDArray[np.floating],
+    positions: Mapping[str, NDArray[np.floating]],
     chunk: int,
 ) -> None:
     """Draw the errors of frames 1..T.
@@ -30,8 +31,8 @@ def plot_errors(
         path: of the PNG.
         psnr: `[T]` of the learned frames, dB.
         copied: `[T]` of the first frame repeated, dB.
-        position: `[T]` error of the pusher's position in pixels of a 96 px frame; `NOT_FOUND_ERROR` where there is no
-            pusher.
+        positions: `[T]` errors of positions in pixels of a 96 px frame, by what is where it should not be;
+            `NOT_FOUND_ERROR` where it is not found.
         chunk: actions of one generation.
     """
     import matplotlib as mpl
@@ -39,26 +40,16 @@ def plot_errors(
 
     steps = np.arange(1, len(psnr) + 1)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9, 6), layout="constrained")
-        above, below = figure.subplots(2, 1, sharex=True)
+        figure = Figure(figsize=(9, 3 + 2.6 * len(positions)), layout="constrained")
+        above, *others = figure.subplots(1 + len(positions), 1, sharex=True)
         above.plot(steps, psnr, color=_LEARNED, linewidth=2, label="learned model")
         above.plot(steps, copied, color=_BASELINE, linewidth=2, linestyle="--", label="first frame copied")
         above.set_ylabel("PSNR of the frame, dB")
         above.set_title("The learned simulator against the real one, frame by frame", loc="left", fontsize=13)
-        found = position < NOT_FOUND_ERROR
-        below.plot(
-            steps, np.where(found, position, np.nan), color=_LEARNED, linewidth=2, marker=".", label="learned model"
-        )
-        below.set_ylabel("pusher's position error,\npx of a 96 px frame")
-        below.set_xlabel("action (10 a second)")
-        below.set_ylim(bottom=0, top=1.15 * max(2.0, float(position[found].max(initial=0.0))))
-        if not found.all():
-            height = np.full(int((~found).sum()), 0.97)
-            transform = below.get_xaxis_transform()
-            below.plot(
-                steps[~found], height, "x", color=_READ, transform=transform, clip_on=False, label="no pusher found"
-            )
-        for axes in (above, below):
+        for below, (name, position) in zip(others, positions.items(), strict=True):
+            _plot_position(below, steps, name, position)
+        others[-1].set_xlabel("action (10 a second)")
+        for axes in (above, *others):
             _mark_chunks(axes, len(psnr), chunk)
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
         figure.savefig(path, dpi=130)
@@ -102,6 +93,18 @@ def plot_actions(path: Path, *, frame: Frames, true: FloatArray, read: FloatArra
         table.set_title("the same on the table, over the first frame", loc="left", fontsize=11)
         figure.legend(*table.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         figure.savefig(path, dpi=130)
+
+
+def _plot_position(axes: Any, steps: NDArray[np.integer], name: str, position: NDArray[np.floating]) -> None:
+    found = position < NOT_FOUND_ERROR
+    known = np.where(found, position, np.nan)
+    axes.plot(steps, known, color=_LEARNED, linewidth=2, marker=".", label="learned model")
+    axes.set_ylabel(f"how far the {name} is off,\npx of a 96 px frame")
+    axes.set_ylim(bottom=0, top=1.15 * max(2.0, float(position[found].max(initial=0.0))))
+    if not found.all():
+        height = np.full(int((~found).sum()), 0.97)
+        transform = axes.get_xaxis_transform()
+        axes.plot(steps[~found], height, "x", color=_READ, transform=transform, clip_on=False, label=f"no {name} found")
 
 
 _TICKS = (0, 128, 256, 384, 512)

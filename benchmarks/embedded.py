@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cosmos_robot.benchmarks.block_position import block_errors
 from cosmos_robot.benchmarks.metrics_frames import psnr_of_frames
 from cosmos_robot.benchmarks.pusher_position import PositionError, position_errors
 from cosmos_robot.benchmarks.pusht_forward import (
@@ -38,6 +39,8 @@ from cosmos_robot.benchmarks.pusht_policy import (
     unprompted,
 )
 from cosmos_robot.benchmarks.pusht_windows import HeldOutWindow, held_out_episodes, held_out_windows
+from cosmos_robot.benchmarks.weights_digest import weights_digest
+from cosmos_robot.engine.checkpoint import CheckpointFacts, ModeSampling
 from cosmos_robot.training.autoencoder_check import reconstruct
 from cosmos_robot.world_model import EMBEDDED, load_world_model
 
@@ -49,7 +52,11 @@ class EmbeddedReport:
     Attributes:
         checkpoint: where it lies.
         windows: held-out windows, one of each episode.
-        detector: the position detector on the simulator's own frames.
+        weights: digest of the weights.
+        num_steps: denoising steps that were asked for; None is the checkpoint's own.
+        sampling: the checkpoint's own denoising steps and guidance, by mode.
+        detector: the detector of the pusher on the simulator's own frames.
+        block_detector: the detector of the T, likewise.
         autoencoder_psnr: of reconstructed 17-frame clips, mean per frame, dB.
         forward: one chunk of 16 actions.
         inverse: the same windows read backwards.
@@ -60,7 +67,11 @@ class EmbeddedReport:
 
     checkpoint: str
     windows: int
+    weights: str | None
+    num_steps: int | None
+    sampling: dict[str, ModeSampling]
     detector: PositionError
+    block_detector: PositionError
     autoencoder_psnr: float
     forward: ForwardScores
     inverse: InverseScores
@@ -95,11 +106,15 @@ def measure(
     began = time.monotonic()
     model = load_world_model(str(checkpoint), device="cpu")
     episodes = held_out_episodes(episodes_folder, windows)
-    short = held_out_windows(episodes, 16)
+    short, facts = held_out_windows(episodes, 16), CheckpointFacts.read(checkpoint)
     return EmbeddedReport(
         checkpoint=checkpoint.name,
         windows=len(short),
+        weights=weights_digest(str(checkpoint)),
+        num_steps=num_steps,
+        sampling={mode: facts.sampling_of(mode) for mode in ("forward_dynamics", "inverse_dynamics", "policy")},
         detector=PositionError.of(np.stack([position_errors(window.frames, window.agent) for window in short])),
+        block_detector=PositionError.of(np.stack([block_errors(window.frames, window.block) for window in short])),
         autoencoder_psnr=autoencoder_psnr(checkpoint, short),
         forward=forward_scores(model, short, num_steps=num_steps),
         inverse=inverse_scores(model, short, num_steps=num_steps),
@@ -129,17 +144,26 @@ def table(report: EmbeddedReport) -> list[tuple[str, str, str, bool | None]]:
     listens = forward.psnr - forward.psnr_shuffled
     rows: list[tuple[str, str, str, bool | None]] = [
         ("position detector on real frames, mean", "<= 0.3 px", _px(report.detector), report.detector.mean <= 0.3),
+        ("detector of the T on real frames", "", _px(report.block_detector), None),
         ("autoencoder, 17-frame clips", ">= 33 dB", f"{report.autoencoder_psnr:.2f} dB", report.autoencoder_psnr >= 33),
         ("forward dynamics, mean over 16 actions", ">= 30 dB", f"{forward.psnr:.2f} dB", forward.psnr >= 30),
         ("copying the first frame, mean", "", f"{forward.psnr_copied:.2f} dB", None),
         ("forward at step 16 above copying", ">= +4 dB", f"{above:+.2f} dB", above >= 4),
         ("other episode's actions, mean", "3 dB worse", f"{-listens:+.2f} dB", listens >= 3),
         ("pusher position, median", "<= 2 px of 96", _px(position), position.median <= 2),
+        ("T position", "", _px(forward.block), None),
+        ("T position, first frame copied", "", _px(forward.block_copied), None),
         (
             "inverse dynamics, R2",
             ">= 0.95",
             ", ".join(f"{r:.3f}" for r in report.inverse.r2),
             min(report.inverse.r2) >= 0.95,
+        ),
+        (
+            "the pusher's true place taken for the action, R2",
+            "",
+            ", ".join(f"{r:.3f}" for r in report.inverse.r2_of_place),
+            None,
         ),
     ]
     for name, score in (report.policies or {}).items():
@@ -151,8 +175,12 @@ def table(report: EmbeddedReport) -> list[tuple[str, str, str, bool | None]]:
         rows.append((f"policy, {name}", wanted, measured, reached))
     if report.rollout is not None:
         curve = report.rollout
-        measured = f"{curve.psnr_by_step[-1]:.2f} dB, pusher {curve.position_by_step[-1]:.2f} px"
-        rows.append(("64 chained actions, at the last step", "", measured, None))
+        measured = (
+            f"{curve.psnr_by_step[-1]:.2f} dB (copied {curve.psnr_copied_by_step[-1]:.2f}), pusher "
+            f"{curve.position_by_step[-1]:.2f} px, T {curve.block_by_step[-1]:.2f} px, "
+            f"found in {100 * curve.block_found_by_step[-1]:.0f} %"
+        )
+        rows.append(("64 chained actions, at the last step, medians", "", measured, None))
     return rows
 
 
@@ -184,7 +212,7 @@ def write(report: EmbeddedReport, out: Path) -> None:
 
 
 def plot(report: EmbeddedReport, path: Path) -> None:
-    """Draw PSNR and position error over the steps."""
+    """Draw PSNR and position errors over the steps."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.4), layout="constrained")
@@ -199,10 +227,13 @@ def plot(report: EmbeddedReport, path: Path) -> None:
         left.plot(range(1, len(curve) + 1), curve, label=name)
     left.set(xlabel="action", ylabel="PSNR, dB")
     left.legend()
-    right.plot(range(1, len(forward.position_by_step) + 1), forward.position_by_step, label="one chunk")
+    right.plot(range(1, len(forward.position_by_step) + 1), forward.position_by_step, label="pusher, one chunk")
     if rollout:
-        right.plot(range(1, len(rollout.position_by_step) + 1), rollout.position_by_step, label="chained")
-    right.set(xlabel="action", ylabel="pusher position error (median), px of 96")
+        right.plot(range(1, len(rollout.position_by_step) + 1), rollout.position_by_step, label="pusher, chained")
+    right.plot(range(1, len(forward.block_by_step) + 1), forward.block_by_step, label="T, one chunk")
+    if rollout:
+        right.plot(range(1, len(rollout.block_by_step) + 1), rollout.block_by_step, label="T, chained")
+    right.set(xlabel="action", ylabel="position error (median), px of 96")
     right.legend()
     figure.savefig(path, dpi=120)
 

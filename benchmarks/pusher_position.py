@@ -12,18 +12,18 @@ from cosmos_robot.envs.pusht_state import FRAME_SIZE, TABLE_SIZE, find_pusher
 from cosmos_robot.types import FloatArray, Frames
 
 NOT_FOUND_ERROR = 96.0
-"""Error, in frame pixels, that a pusher which is not found counts as."""
+"""Error, in frame pixels, that what is not found counts as."""
 
 
 @dataclass(frozen=True)
 class PositionError:
-    """Errors of a pusher's position in pixels of a 96 px frame.
+    """Errors of a position in pixels of a 96 px frame: the pusher's, or the T's.
 
     Attributes:
         median: half of the frames are within it.
         mean: average.
         percentile_95: 95 of 100 frames are within it.
-        found: share of the frames in which there is a pusher.
+        found: share of the frames in which it is found.
         count: number of frames.
     """
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmos_robot.benchmarks.block_position import block_errors
 from cosmos_robot.benchmarks.metrics_actions import r_squared
 from cosmos_robot.benchmarks.metrics_frames import psnr_of_frames
-from cosmos_robot.benchmarks.pusher_position import PositionError, position_errors
+from cosmos_robot.benchmarks.pusher_position import NOT_FOUND_ERROR, PositionError, position_errors
 from cosmos_robot.benchmarks.pusht_windows import HeldOutWindow
 from cosmos_robot.interface.world_model import WorldModel
 from cosmos_robot.types import Rollout
@@ -27,6 +28,9 @@ class ForwardScores:
         psnr_shuffled_by_step: with another episode's actions, for each step.
         position: of the pusher in the generated frames, in pixels of 96.
         position_by_step: its median for each step.
+        block: of the T's centre in the generated frames, likewise.
+        block_by_step: its median for each step.
+        block_copied: of the T where the first frame is repeated.
     """
 
     psnr: float
@@ -37,6 +41,9 @@ class ForwardScores:
     psnr_shuffled_by_step: list[float]
     position: PositionError
     position_by_step: list[float]
+    block: PositionError
+    block_by_step: list[float]
+    block_copied: PositionError
 
 
 @dataclass(frozen=True)
@@ -45,20 +52,32 @@ class InverseScores:
 
     Attributes:
         r2: coefficient of determination of each channel.
+        r2_of_place: what taking the pusher's true place after each action for the action gives: no model at all.
         mean_error: mean distance between the read and the true target, in table pixels (512).
     """
 
     r2: list[float]
+    r2_of_place: list[float]
     mean_error: float
 
 
 @dataclass(frozen=True)
 class RolloutScores:
-    """Chained rollouts: means over windows for each step, PSNR in dB and median position error in pixels of 96."""
+    """Chained rollouts: means over windows for each step, PSNR in dB and median position errors in pixels of 96.
+
+    Attributes:
+        psnr_by_step: of the generated frames.
+        psnr_copied_by_step: of repeating the first frame.
+        position_by_step: of the pusher.
+        block_by_step: of the T.
+        block_found_by_step: share of the windows in which there is a T.
+    """
 
     psnr_by_step: list[float]
     psnr_copied_by_step: list[float]
     position_by_step: list[float]
+    block_by_step: list[float]
+    block_found_by_step: list[float]
 
 
 def forward_scores(
@@ -71,7 +90,7 @@ def forward_scores(
     truth = np.stack([window.frames for window in windows])
     copied = np.broadcast_to(truth[:, :1], truth.shape)
     psnr, control, copy = (_psnr(frames, truth) for frames in (made, shuffled, copied))
-    errors = _positions(made, windows)
+    errors, blocks = _positions(made, windows), _blocks(made, windows)
     return ForwardScores(
         psnr=float(psnr.mean()),
         psnr_copied=float(copy.mean()),
@@ -81,6 +100,9 @@ def forward_scores(
         psnr_shuffled_by_step=_rounded(control.mean(0)),
         position=PositionError.of(errors),
         position_by_step=_rounded(np.median(errors, axis=0)),
+        block=PositionError.of(blocks),
+        block_by_step=_rounded(np.median(blocks, axis=0)),
+        block_copied=PositionError.of(_blocks(copied, windows)),
     )
 
 
@@ -91,8 +113,13 @@ def inverse_scores(
     answers = model.inverse_dynamics([window.frames for window in windows], domain="pusht", num_steps=num_steps)
     read = np.stack([answer.actions for answer in answers])
     true = np.stack([window.actions for window in windows])
-    r2 = np.array(r_squared(read.reshape(-1, read.shape[-1]), true.reshape(-1, true.shape[-1])), dtype=np.float64)
-    return InverseScores(r2=_rounded(r2), mean_error=float(np.linalg.norm(read - true, axis=-1).mean()))
+    place = np.stack([window.agent[1:] for window in windows])
+    r2, of_place = (
+        np.array(r_squared(one.reshape(-1, 2), true.reshape(-1, 2)), dtype=np.float64) for one in (read, place)
+    )
+    return InverseScores(
+        r2=_rounded(r2), r2_of_place=_rounded(of_place), mean_error=float(np.linalg.norm(read - true, axis=-1).mean())
+    )
 
 
 def rollout_scores(
@@ -106,11 +133,13 @@ def rollout_scores(
         num_steps=num_steps,
     )
     made, truth = _frames(answers), np.stack([window.frames for window in windows])
-    copied = np.broadcast_to(truth[:, :1], truth.shape)
+    copied, blocks = np.broadcast_to(truth[:, :1], truth.shape), _blocks(made, windows)
     return RolloutScores(
         psnr_by_step=_rounded(_psnr(made, truth).mean(0)),
         psnr_copied_by_step=_rounded(_psnr(copied, truth).mean(0)),
         position_by_step=_rounded(np.median(_positions(made, windows), axis=0)),
+        block_by_step=_rounded(np.median(blocks, axis=0)),
+        block_found_by_step=_rounded((blocks < NOT_FOUND_ERROR).mean(axis=0)),
     )
 
 
@@ -137,6 +166,10 @@ def _positions(made: NDArray[np.uint8], windows: Sequence[HeldOutWindow]) -> NDA
     return np.stack(
         [position_errors(frames[1:], window.agent[1:]) for frames, window in zip(made, windows, strict=True)]
     )
+
+
+def _blocks(made: NDArray[np.uint8], windows: Sequence[HeldOutWindow]) -> NDArray[np.float64]:
+    return np.stack([block_errors(frames[1:], window.block[1:]) for frames, window in zip(made, windows, strict=True)])
 
 
 def _rounded(values: NDArray[np.floating]) -> list[float]:

@@ -40,6 +40,10 @@ class CheckpointError(CosmosRobotError):
     """A checkpoint that is not there, is not whole, or has not what the mode needs."""
 
 
+class TrainingError(CosmosRobotError, ArithmeticError):
+    """A training whose loss is no number any more; what was saved before is kept."""
+
+
 class UnsupportedModeError(CosmosRobotError, NotImplementedError):
     """A mode that this checkpoint or this service does not have."""
 

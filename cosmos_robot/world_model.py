@@ -311,11 +311,12 @@ def load_world_model(
     """Load a world model.
 
     Args:
-        checkpoint: a folder in the diffusers layout, or the id of a repository on the Hugging Face Hub. None takes
-            the embedded Push-T model. A URL is a service: `http://host:8000` (or https) a server of this library,
-            `nim://host:8000`, `baseten://MODEL_ID`, `fal://`, `pixazo://`, `cosmic://BUCKET_SLUG` the hosted
-            interfaces; the last four also with a host, as in `fal://host:8000`, and all with `+http` or `+https`, as in
-            `nim+https://host`. Nothing is sent, and no torch imported, before it is asked.
+        checkpoint: a folder in the diffusers layout, the id of a repository on the Hugging Face Hub, or a folder of
+            LoRA adapters that training has written. None takes the embedded Push-T model. A URL is a service:
+            `http://host:8000` (or https) a server of this library, `nim://host:8000`, `baseten://MODEL_ID`, `fal://`,
+            `pixazo://`, `cosmic://BUCKET_SLUG` the hosted interfaces; the last four also with a host, as in
+            `fal://host:8000`, and all with `+http` or `+https`, as in `nim+https://host`. Nothing is sent, and no torch
+            imported, before it is asked.
         device: "cpu", "cuda" or "cuda:N"; None takes CUDA where there is one.
         dtype: "float32" or "bfloat16"; None takes bfloat16 on CUDA and float32 on the CPU.
         reasoner: what upsamples prompts and judges candidates, as `ChatReasoner`; None is the checkpoint's own.

@@ -17,6 +17,7 @@ from diffusers import (
 )
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
+from cosmos_robot.engine.adapter import ADAPTER_FILE, Adapter
 from cosmos_robot.engine.device import require_memory, resolve_device, resolve_dtype, say_bytes
 from cosmos_robot.engine.engine import Engine
 from cosmos_robot.engine.exact_steps import ExactSteps
@@ -130,7 +131,7 @@ class LoadedCheckpoint:
         engine: ready to generate.
         facts: what it was trained for.
         name: what the caller asked for.
-        folder: where it lies.
+        folder: where it lies; of adapters, the checkpoint that they are for.
     """
 
     engine: Engine
@@ -150,7 +151,8 @@ def load_checkpoint(
     """Load a checkpoint in the diffusers layout.
 
     Args:
-        source: a folder, or the id of a repository on the Hugging Face Hub.
+        source: a folder, or the id of a repository on the Hugging Face Hub; a folder of LoRA adapters is loaded with
+            the checkpoint that they are for.
         device: "cpu", "cuda" or "cuda:N"; None takes CUDA where there is one.
         dtype: "float32" or "bfloat16"; None takes bfloat16 on CUDA and float32 on the CPU.
         exact: what makes the engine quick; None is everything that the device has.
@@ -165,21 +167,38 @@ def load_checkpoint(
     chosen = choose_preset(preset)
     where = resolve_device(device)
     precision = resolve_dtype(dtype, where)
-    folder = find_checkpoint(source)
+    adapter = Adapter.find(Path(source).expanduser())
+    folder = find_checkpoint(source) if adapter is None else _base_of(adapter)
     headers = check_checkpoint(folder)
     exact = exact or ExactSteps()
     hosted = exact.offload_understanding and where.type != "cpu"
     needed = sum(h.bytes_at(precision, wanted=lambda n: not (hosted and is_understanding(n))) for h in headers)
     require_memory(needed, where, what=f"checkpoint {source}")
-    facts = CheckpointFacts.read(folder)
+    facts = CheckpointFacts.read(folder if adapter is None else adapter.folder)
     logger.info("loading %s: %s of weights on %s", source, say_bytes(needed), where)
     with undisturbed(where):
-        engine = _load_engine(folder, where, precision, exact, chosen)
+        engine = _load_engine(folder, where, precision, exact=exact, preset=chosen, adapter=adapter)
     return LoadedCheckpoint(engine=engine, facts=facts, name=str(source), folder=folder)
 
 
+def _base_of(adapter: Adapter) -> Path:
+    try:
+        return find_checkpoint(adapter.checkpoint)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"the adapters in {adapter.folder} are for a checkpoint that cannot be had: {error} If it lies elsewhere "
+            f"now, say so in {ADAPTER_FILE} beside them."
+        ) from error
+
+
 def _load_engine(
-    folder: Path, device: torch.device, precision: torch.dtype, exact: ExactSteps, preset: Preset
+    folder: Path,
+    device: torch.device,
+    precision: torch.dtype,
+    *,
+    exact: ExactSteps,
+    preset: Preset,
+    adapter: Adapter | None,
 ) -> Engine:
     """Load component by component: distilled checkpoints have no pipeline that loads them whole."""
     from transformers import AutoTokenizer
@@ -188,6 +207,8 @@ def _load_engine(
 
     def load(model_class: Any, name: str) -> Any:
         model = model_class.from_pretrained(folder / name, dtype=precision, local_files_only=True).eval()
+        if name == "transformer" and adapter is not None:
+            adapter.apply(model)
         if name == "transformer" and exact.offload_understanding:
             place_towers(model, device)
             return model

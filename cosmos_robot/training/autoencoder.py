@@ -5,7 +5,7 @@ pixels that are not background, because the background is most of a frame and is
 """
 
 import copy
-import time
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from rich.progress import Progress
 from torch import Tensor
 
+from cosmos_robot.errors import TrainingError
 from cosmos_robot.training.autoencoder_check import latent_statistics, psnr_of_clips
 from cosmos_robot.training.autoencoder_forward import decode_latents, encode_moments
 from cosmos_robot.training.ema import Ema
@@ -24,6 +24,7 @@ from cosmos_robot.training.muon import Muon
 from cosmos_robot.training.precision import bfloat16_where_it_pays
 from cosmos_robot.training.pusht_clips import ClipSource, colour_bins, to_pixels
 from cosmos_robot.training.run_folder import RunFolder
+from cosmos_robot.training.run_loop import train_to_the_end
 from cosmos_robot.training.schedule import Budget, LearningRate
 
 
@@ -159,29 +160,25 @@ class _Trainer:
         self.optimizers = _build_optimizers(self.trained, config)
         self.background = to_pixels(torch.from_numpy(train.background)[None, None])
         self.step, self.elapsed = 0, 0.0
+        self.losses: list[float] = []
         self._resume()
         loss: Callable[..., Tensor] = _decoder_loss if config.decoder_only else _loss
         # One graph each for single frames and for clips: a break in it would be compiled anew at every step.
         self.loss = torch.compile(loss, dynamic=False, fullgraph=True) if config.compile else loss
 
     def run(self) -> None:
-        config, began, saved, checked = self.config, time.monotonic() - self.elapsed, 0.0, 0.0
-        losses: list[float] = []
-        saved = checked = time.monotonic()
-        with Progress() as progress:
-            bar = progress.add_task("autoencoder", total=1.0)
-            while (spent := config.budget.spent(self.step, self.elapsed)) < 1.0:
-                losses.append(self.take_step(spent))
-                self.elapsed = time.monotonic() - began
-                progress.update(bar, completed=spent, description=f"autoencoder, loss {losses[-1]:.4f}")
-                if time.monotonic() - checked > config.check_seconds:
-                    self.check(losses)
-                    losses, checked = [], time.monotonic()
-                if time.monotonic() - saved > config.save_seconds:
-                    self.save()
-                    saved = time.monotonic()
-        self.check(losses)
-        self.save()
+        config = self.config
+        train_to_the_end(
+            self,
+            "autoencoder",
+            budget=config.budget,
+            save_seconds=config.save_seconds,
+            check_seconds=config.check_seconds,
+        )
+
+    def advance(self, spent: float) -> float:
+        self.losses.append(self.take_step(spent))
+        return self.losses[-1]
 
     def take_step(self, spent: float) -> float:
         config = self.config
@@ -201,7 +198,12 @@ class _Trainer:
                 group["lr"] = peak * factor
         loss = self._loss_of(rng, pixels, noise, weight)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.trained, config.clip_gradient)
+        norm = float(torch.nn.utils.clip_grad_norm_(self.trained, config.clip_gradient))
+        if not math.isfinite(norm):
+            raise TrainingError(
+                f"the gradient of step {self.step + 1} of the autoencoder is {norm}; go on from the last saved state "
+                f"with a smaller learning rate than {config.learning_rate.peak:g}."
+            )
         for optimizer, _ in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -219,7 +221,8 @@ class _Trainer:
             std = torch.tensor(self.vae.config.latents_std).view(1, -1, 1, 1, 1)
             return self.loss(self.vae, pixels, noise * std * scale.view(-1, 1, 1, 1, 1), weight)
 
-    def check(self, losses: list[float]) -> None:
+    def check(self) -> None:
+        losses, self.losses = self.losses, []
         with self.ema.applied(self.vae):
             frames = psnr_of_clips(self.vae, self.held_out, length=1, clips=64)
             clips = psnr_of_clips(self.vae, self.held_out, length=self.config.clip_length, clips=16)
@@ -240,11 +243,13 @@ class _Trainer:
                 "optimizers": [optimizer.state_dict() for optimizer, _ in self.optimizers],
                 "step": self.step,
                 "elapsed": self.elapsed,
+                "losses": self.losses,
             }
         )
 
     def _resume(self) -> None:
         state = self.folder.load()
+        self.folder.forget_after(0 if state is None else state["step"])
         if state is None:
             return
         self.vae.load_state_dict(state["vae"])
@@ -252,6 +257,7 @@ class _Trainer:
         for (optimizer, _), saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.step, self.elapsed = state["step"], state["elapsed"]
+        self.losses = state.get("losses", [])
 
 
 def error_weight(pixels_BCTHW: Tensor, background_BCTHW: Tensor, foreground: float, moving: float) -> Tensor:

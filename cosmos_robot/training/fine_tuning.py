@@ -5,26 +5,22 @@ tower, the timestep embedder, and the projections in and out; the understanding 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from rich.progress import track
-
-from cosmos_robot.domains.canvas import action_canvas, native_canvas
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.engine.checkpoint import CheckpointFacts
 from cosmos_robot.engine.engine import Engine
-from cosmos_robot.errors import InvalidInputError
-from cosmos_robot.training.portable_config import forget_origin
+from cosmos_robot.errors import InvalidInputError, UnsupportedModeError
+from cosmos_robot.training.finished_training import write_adapter, write_checkpoint
+from cosmos_robot.training.flow_matching import FlowMatching
 from cosmos_robot.training.post_training import PostTrainer, PostTraining
-from cosmos_robot.training.prompt_mix import TextEncoder
+from cosmos_robot.training.prompt_mix import ModeShare, TextEncoder
 from cosmos_robot.training.run_folder import RunFolder
-from cosmos_robot.training.windows import LatentWindows
-from cosmos_robot.types import Canvas, FloatArray, Frames, require_chunk_size
+from cosmos_robot.training.schedule import Budget
+from cosmos_robot.training.window_cutter import TrainingEpisode, WindowCutter
+from cosmos_robot.types import Canvas, require_chunk_size
 
 GENERATION_PARTS = (
     "moe_gen",
@@ -42,25 +38,18 @@ GENERATION_PARTS = (
 LORA_TARGETS = ("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingEpisode:
-    """One episode to train on.
-
-    Attributes:
-        frames: uint8 `[T + 1, H, W, 3]`.
-        actions: float32 `[T, D]` in robot units.
-        prompt: what happens in it.
-    """
-
-    frames: Frames
-    actions: FloatArray
-    prompt: str = ""
-
-    def __post_init__(self) -> None:
-        if len(self.frames) != len(self.actions) + 1:
-            raise InvalidInputError(
-                f"an episode has one frame more than actions; got {len(self.frames)} and {len(self.actions)}."
-            )
+PUBLISHED_MODES = (
+    ModeShare("forward_dynamics", 24),
+    ModeShare("inverse_dynamics", 8),
+    ModeShare("policy", 16),
+    ModeShare("image2video", 8, every=4),
+    ModeShare("text2video", 8, every=8),
+)
+PUBLISHED_OBJECTIVE = FlowMatching(waver=True, uniform_share=0.0, moving_weight=0.0)
+PUBLISHED_SHIFTS = {256: 3.0, 480: 5.0}
+"""How far noise levels are shifted, by the largest resolution tier that it holds for; above them it is 10."""
+TEXT_DROPOUT = 0.1
+"""Share of the batches with the prompt of the unguided pass."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +65,17 @@ class Lora:
     alpha: int = 32
 
 
+def published_training(budget: Budget, **changes: Any) -> PostTraining:
+    """A training with the modes, noise levels, loss weights and text dropout of the published recipes.
+
+    Args:
+        budget: its length.
+        changes: to anything else that `PostTraining` has.
+    """
+    recipe = {"modes": PUBLISHED_MODES, "objective": PUBLISHED_OBJECTIVE, "dropped": TEXT_DROPOUT, "weight_decay": 0.05}
+    return PostTraining(budget=budget, **{**recipe, **changes})
+
+
 @dataclass(frozen=True)
 class FineTuning:
     """How a checkpoint is post-trained.
@@ -85,67 +85,109 @@ class FineTuning:
         lora: adapters, or None for the generation tower's own weights.
         chunk: actions of a window; None takes the domain's.
         stride: actions between the starts of two windows.
+        shift: of the noise levels; None takes the checkpoint's own, where it says one, or that of the domain's tier.
         understanding: whether the understanding tower is trained too.
     """
 
-    training: PostTraining = field(default_factory=PostTraining)
+    training: PostTraining = field(default_factory=lambda: published_training(Budget(seconds=3_600.0)))
     lora: Lora | None = None
     chunk: int | None = None
     stride: int = 4
+    shift: float | None = None
     understanding: bool = False
 
 
 def fine_tune(
     pipeline: Any,
-    facts: CheckpointFacts,
+    start: Path,
     episodes: Iterable[TrainingEpisode],
     *,
     domain: Domain,
     out: Path,
     config: FineTuning,
+    name: str | None = None,
     check: Callable[[Any], dict[str, float]] | None = None,
 ) -> Path:
     """Post-train a checkpoint and write the result; a stopped training goes on where it was.
 
     Args:
-        pipeline: a loaded `Cosmos3OmniPipeline`, on the device to train on.
-        facts: what it was trained for so far.
-        episodes: of one robot, all of the same frame size.
+        pipeline: a loaded `Cosmos3OmniPipeline`, on the device to train on; its transformer is trained in place.
+        start: the folder that it was loaded from.
+        episodes: of one robot; they are read once, on the first call.
         domain: the robot.
         out: folder for the state, the metrics, the cached windows and the result.
         config: how.
+        name: what the checkpoint was called, as adapters are to name it; None is its folder.
         check: called with the averaged transformer now and then; what it returns goes into the metrics.
 
     Returns:
         The folder of the result: a whole checkpoint, or the adapters alone with `lora`.
+
+    Raises:
+        InvalidInputError: if episodes do not fit the domain, the checkpoint or each other, or no window is found.
+        UnsupportedModeError: if the checkpoint cannot be trained on actions.
+        TrainingStopped: on Ctrl-C or SIGTERM, after the state was saved.
+        TrainingError: if the loss is no number any more.
+        RecordingError: if the disk is full.
     """
-    chunk = require_chunk_size(config.chunk or domain.action_chunk_size)
-    cutter = _WindowCutter(Engine.from_pipeline(pipeline), facts, domain, chunk, config.stride)
-    windows, canvas = cutter.cached(episodes, out / "windows")
+    chunk, facts, folder = (
+        require_chunk_size(config.chunk or domain.action_chunk_size),
+        CheckpointFacts.read(start),
+        RunFolder(out),
+    )
     transformer = pipeline.transformer
+    require_fits(transformer.config, domain)
+    cutter = WindowCutter(Engine.from_pipeline(pipeline).autoencoder, facts, domain, chunk, config.stride)
+    windows, canvas = cutter.cached(episodes, out / "windows")
     prepare_weights(transformer, config)
     trainer = PostTrainer(
-        RunFolder(out),
+        folder,
         transformer,
-        TextEncoder(pipeline.text_tokenizer, domain, canvas.padded, chunk),
+        prompts_of(pipeline, facts, domain, canvas, chunk),
         windows,
         domain_id=domain.domain_id,
         fps=domain.fps,
-        config=config.training,
+        config=_shifted(config, facts, domain),
         check=check,
     )
     trainer.run()
+    trained = _facts_of_result(facts, domain, chunk)
     with trainer.ema.applied(transformer):
         if config.lora is not None:
-            transformer.save_lora_adapter(out / "lora")
+            write_adapter(out / "lora", transformer, checkpoint=name or str(start.resolve()), facts=trained)
             return out / "lora"
-        pipeline.save_pretrained(out / "checkpoint")
-        forget_origin(out / "checkpoint")
+        write_checkpoint(out / "checkpoint", transformer, start=start, facts=trained)
     return out / "checkpoint"
 
 
+def require_fits(config: Any, domain: Domain) -> None:
+    """Check that a transformer can be trained on a robot's actions.
+
+    Raises:
+        UnsupportedModeError: if it has no action heads.
+        InvalidInputError: if the robot has more channels than they, or a domain id that they do not know.
+    """
+    if not config.action_gen:
+        raise UnsupportedModeError(
+            "this checkpoint has no action heads, so it cannot be trained on actions; start from one that has (its "
+            "transformer/config.json says action_gen: true)."
+        )
+    if domain.raw_action_dim > config.action_dim:
+        raise InvalidInputError(
+            f"domain {domain.name!r} has {domain.raw_action_dim} action channels, this checkpoint {config.action_dim}."
+        )
+    if not 0 <= domain.domain_id < config.num_embodiment_domains:
+        raise InvalidInputError(
+            f"domain {domain.name!r} has the id {domain.domain_id}; this checkpoint has 0 to "
+            f"{config.num_embodiment_domains - 1}."
+        )
+
+
 def prepare_weights(transformer: Any, config: FineTuning) -> None:
-    """Say which weights are trained: adapters are added with `lora`, the rest is frozen."""
+    """Say which weights are trained: adapters are added with `lora`, the rest is frozen.
+
+    What is trained becomes float32, because an optimiser moves it by small steps; the rest stays as it was loaded.
+    """
     transformer.requires_grad_(False)
     if config.lora is not None:
         from peft import LoraConfig
@@ -153,55 +195,50 @@ def prepare_weights(transformer: Any, config: FineTuning) -> None:
         transformer.add_adapter(
             LoraConfig(r=config.lora.rank, lora_alpha=config.lora.alpha, target_modules=list(LORA_TARGETS))
         )
-        return
-    for name, parameter in transformer.named_parameters():
-        generation = any(part in name for part in GENERATION_PARTS)
-        parameter.requires_grad_(generation or (config.understanding and not name.startswith("lm_head")))
+    else:
+        for name, parameter in transformer.named_parameters():
+            parameter.requires_grad_(is_trained(name, understanding=config.understanding))
+    for parameter in transformer.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
 
 
-@dataclass(frozen=True, eq=False)
-class _WindowCutter:
-    """Cuts episodes into windows and encodes them with the checkpoint's own autoencoder."""
+def is_trained(name: str, *, understanding: bool = False) -> bool:
+    """Whether a transformer's parameter is trained, where its own weights are.
 
-    engine: Engine
-    facts: CheckpointFacts
-    domain: Domain
-    chunk: int
-    stride: int
+    Args:
+        name: of the parameter.
+        understanding: whether the understanding tower is trained too.
+    """
+    generation = any(part in name for part in GENERATION_PARTS)
+    return generation or (understanding and not name.startswith("lm_head"))
 
-    def cached(self, episodes: Iterable[TrainingEpisode], folder: Path) -> tuple[LatentWindows, Canvas]:
-        """One shard for each episode; those that are there already are not made again."""
-        folder.mkdir(parents=True, exist_ok=True)
-        canvases: set[Canvas] = set()
-        for number, episode in enumerate(track(episodes, description="encoding windows")):
-            canvas = self.canvas(*episode.frames.shape[1:3])
-            canvases.add(canvas)
-            path = folder / f"windows_{number:07d}.npz"
-            if not path.exists() and len(episode.actions) >= self.chunk:
-                self.cut(episode, canvas).save(path)
-        if len(canvases) != 1:
-            raise InvalidInputError(f"training episodes must be of one frame size; got {len(canvases)} canvases.")
-        return LatentWindows.load_folder(folder), canvases.pop()
 
-    def canvas(self, height: int, width: int) -> Canvas:
-        """The sizes that frames pass through."""
-        multiple = self.engine.autoencoder.spatial_factor
-        if self.facts.native_canvas is not None:
-            return native_canvas(height, width, self.facts.native_canvas, multiple=multiple)
-        return action_canvas(height, width, self.domain.tier, multiple=multiple)
+def prompts_of(pipeline: Any, facts: CheckpointFacts, domain: Domain, canvas: Canvas, chunk: int) -> TextEncoder:
+    """The prompts as the engine will have them when the result is asked."""
+    return TextEncoder(
+        pipeline.text_tokenizer,
+        domain,
+        canvas.padded,
+        chunk,
+        output=canvas.output,
+        system_prompt=bool(pipeline.config.default_use_system_prompt),
+        denies=facts.native_canvas is None,
+    )
 
-    @torch.no_grad()
-    def cut(self, episode: TrainingEpisode, canvas: Canvas) -> LatentWindows:
-        """The windows of one episode."""
-        starts = range(0, len(episode.actions) - self.chunk + 1, self.stride)
-        latents: list[NDArray[np.float16]] = []
-        for start in starts:
-            pixels = self.engine.autoencoder.pixels(episode.frames[start : start + self.chunk + 1], canvas)
-            latents.append(self.engine.autoencoder.encode(pixels, canvas)[0].half().cpu().numpy())
-        actions = [self.domain.encode(episode.actions[start : start + self.chunk]).values for start in starts]
-        return LatentWindows(
-            latents=np.stack(latents),
-            actions=np.stack(actions),
-            prompt_ids=np.zeros(len(starts), dtype=np.int64),
-            prompts=(episode.prompt,),
-        )
+
+def _shifted(config: FineTuning, facts: CheckpointFacts, domain: Domain) -> PostTraining:
+    shift = config.shift or facts.shift
+    if shift is None:
+        shift = next((known for tier, known in PUBLISHED_SHIFTS.items() if domain.tier <= tier), 10.0)
+    return replace(config.training, objective=replace(config.training.objective, shift=shift))
+
+
+def _facts_of_result(facts: CheckpointFacts, domain: Domain, chunk: int) -> CheckpointFacts:
+    """What the old checkpoint knew, and where it lists domains and chunk lengths, the new ones."""
+    known, longest = facts.domain_ids, facts.max_action_chunk_size
+    return replace(
+        facts,
+        domain_ids=None if known is None else tuple(sorted({*known, domain.domain_id})),
+        max_action_chunk_size=None if longest is None else max(longest, chunk),
+    )

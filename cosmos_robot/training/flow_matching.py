@@ -6,11 +6,13 @@ One noise level holds for all noisy tokens of an item, vision and action alike.
 Shape letters: B items, C latent channels, T latent frames, A action rows, D the checkpoint's action channels.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cosmos_robot.engine.generation import Latents
@@ -23,13 +25,17 @@ type TrainingMode = Literal["forward_dynamics", "inverse_dynamics", "policy", "i
 VISUAL_MODES: tuple[TrainingMode, ...] = ("image2video", "text2video", "text2image")
 """The modes without actions."""
 
+_WAVER = 1.29
+
 
 @dataclass(frozen=True)
 class FlowMatching:
     """Noise levels and loss weights.
 
     Attributes:
-        shift: the logit-normal noise levels are shifted by it, as the sampler's schedule is.
+        shift: the noise levels are shifted by it, as the sampler's schedule is.
+        waver: whether the levels of videos are not logit-normal but Waver's, of which more are at both ends; those of
+            actions and images are logit-normal, and in a joint mode actions have the video's.
         uniform_share: share of the items whose noise level is uniform instead, so that none is never seen.
         pure_noise_share: share of the items that are noise and nothing else: only there can nothing but the first
             frame and the actions say what comes, so that a model in training learns to listen to them.
@@ -41,6 +47,7 @@ class FlowMatching:
     """
 
     shift: float = 5.0
+    waver: bool = False
     uniform_share: float = 0.1
     pure_noise_share: float = 0.0
     moving_weight: float = 4.0
@@ -49,10 +56,19 @@ class FlowMatching:
     state_weight: float = 2.0
     channel_weights: tuple[float, ...] = ()
 
-    def draw_sigmas(self, rng: np.random.Generator, count: int) -> Tensor:
-        """Draw noise levels in 0..1: float32 `[count]`."""
-        logit_normal = 1.0 / (1.0 + np.exp(-rng.standard_normal(count)))
-        shifted = self.shift * logit_normal / (1.0 + (self.shift - 1.0) * logit_normal)
+    def draw_sigmas(self, rng: np.random.Generator, count: int, *, video: bool = False) -> Tensor:
+        """Draw noise levels in 0..1: float32 `[count]`.
+
+        Args:
+            rng: source.
+            count: how many.
+            video: whether a video is what is generated, and not an image or actions alone.
+        """
+        if video and self.waver:
+            plain = _waver(rng.uniform(0.0, 1.0, count))
+        else:
+            plain = 1.0 / (1.0 + np.exp(-rng.standard_normal(count)))
+        shifted = self.shift * plain / (1.0 + (self.shift - 1.0) * plain)
         uniform = rng.uniform(0.0, 1.0, count)
         kind = rng.random(count)
         levels = np.where(kind < self.uniform_share, uniform, shifted)
@@ -94,6 +110,19 @@ class ModeBatch:
     fps: float
     states: Tensor | None = None
 
+    def split(self, items: int | None) -> Iterator["ModeBatch"]:
+        """Give the same windows in batches of at most `items`; None leaves them together."""
+        size = items or len(self.latents)
+        for start in range(0, len(self.latents), size):
+            part = slice(start, start + size)
+            yield replace(
+                self,
+                latents=self.latents[part],
+                actions=None if self.actions is None else self.actions[part],
+                prompts=self.prompts[part],
+                states=None if self.states is None else self.states[part],
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class ModeLoss:
@@ -108,6 +137,10 @@ class ModeLoss:
     vision: Tensor | None
     action: Tensor | None
     states: Tensor | None
+
+    def named(self) -> list[tuple[str, Tensor]]:
+        """Those that there are, by name."""
+        return [(name, value) for name, value in vars(self).items() if value is not None]
 
 
 def mode_layout(mode: TrainingMode, latent_grid: tuple[int, int, int], rows: int, patch_size: int) -> SequenceLayout:
@@ -126,7 +159,8 @@ def mode_layout(mode: TrainingMode, latent_grid: tuple[int, int, int], rows: int
 def mode_loss(tower: TrainingTower, batch: ModeBatch, objective: FlowMatching, rng: np.random.Generator) -> ModeLoss:
     """Noise a batch, predict its velocities, and measure them."""
     layout, count = batch.layout, len(batch.latents)
-    sigma = objective.draw_sigmas(rng, count).to(batch.latents.device)
+    video = layout.generates_vision and layout.latent_grid[0] > 1
+    sigma = objective.draw_sigmas(rng, count, video=video).to(batch.latents.device)
     vision_noise = _noise(rng, batch.latents)
     vision = _mix(batch.latents, vision_noise, sigma)
     vision[:, :, : layout.clean_latent_frames] = batch.latents[:, :, : layout.clean_latent_frames]
@@ -149,6 +183,16 @@ def mode_loss(tower: TrainingTower, batch: ModeBatch, objective: FlowMatching, r
         action_loss = error[:, layout.clean_action_rows :, : batch.raw_action_dim].mean()
     states_loss = None if read is None or batch.states is None else reading_loss(*read, batch.states)
     return ModeLoss(vision_loss, action_loss, states_loss)
+
+
+def _waver(uniform: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Noise levels from numbers that are uniform in 0..1.
+
+    Source: "mode sampling with heavy tails", section 3.1 of Esser et al., "Scaling Rectified Flow Transformers", with
+    the scale that Waver and Cosmos 3 take for videos.
+    """
+    levels: NDArray[np.float64] = 1.0 - uniform - _WAVER * (np.cos(np.pi / 2.0 * uniform) ** 2 - 1.0 + uniform)
+    return levels
 
 
 def _noise(rng: np.random.Generator, like: Tensor) -> Tensor:

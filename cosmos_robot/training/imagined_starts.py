@@ -6,15 +6,15 @@ imagined last frame takes the place of the recorded one, and what is to follow s
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import track
 
+from cosmos_robot.training.progress import counted
 from cosmos_robot.training.pusht_clips import to_pixels
 from cosmos_robot.training.pusht_recording import PushTRecording, read_shard, recorded_shards
 from cosmos_robot.training.pusht_windows import CHUNK, LatentEncoder, WindowConfig, encode_windows, latent_encoder
@@ -54,7 +54,8 @@ def cache_imagined_starts(vae: Any, imagine: Imagine, recordings: Path, out: Pat
         config: which.
     """
     encode, encode_frame = latent_encoder(vae, compiled=config.windows.compile), latent_encoder(vae)
-    for path in track(recorded_shards(recordings)[-config.shards :], description="imagining starts"):
+    paths = recorded_shards(recordings)[-config.shards :]
+    for path in counted(paths, "imagining starts", len(paths)):
         target = out / f"windows_imagined_{path.stem}.npz"
         if not target.exists():
             imagined_starts(encode, encode_frame, imagine, read_shard(path), config).save(target)
@@ -83,7 +84,7 @@ def imagined_starts(
     starts = {seed: [first + CHUNK * (k + 1) for k in range(config.chunks)] for seed, first in began.items()}
     windows = encode_windows(encode, episodes, config.windows, starts=starts)
     frames = np.stack([episode.frames[began[episode.seed]] for episode in episodes])
-    near = np.ones(len(episodes), dtype=np.bool_)
+    near, all_latents = np.ones(len(episodes), dtype=np.bool_), windows.latents_of(np.arange(len(windows)))
     for k in range(config.chunks):
         taken = [episode.actions[starts[episode.seed][k] - CHUNK : starts[episode.seed][k]] for episode in episodes]
         frames = imagine(frames, np.stack(taken))
@@ -92,8 +93,8 @@ def imagined_starts(
         )
         latents = encode_frame(to_pixels(torch.from_numpy(frames[:, None]))).to(torch.float16).numpy()
         for row in np.flatnonzero(near):
-            windows.latents[row * config.chunks + k, :, 0] = latents[row, :, 0]
-    return windows
+            all_latents[row * config.chunks + k, :, 0] = latents[row, :, 0]
+    return replace(windows, latents=all_latents)
 
 
 def _first_start(episode: PushTRecording, config: ImaginedStarts) -> int:

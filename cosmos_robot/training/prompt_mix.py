@@ -85,8 +85,12 @@ class TextEncoder:
     Attributes:
         tokenizer: of the checkpoint.
         domain: whose view point and frame rate the captions carry.
-        canvas: height and width in pixels.
+        canvas: height and width in pixels, padding included: what the captions of the action modes name.
         chunk: actions of a window.
+        output: height and width of the frames that come back, which the visual modes are told; None is the canvas.
+        system_prompt: whether the visual modes have one, which is the checkpoint's business.
+        denies: whether the visual modes' unguided pass is told the length and size that the video has not, as the
+            published checkpoints' is; else it is told those that it has.
         captions: what the visual modes, which are asked for a scene and not for an act, are told in place of a prompt.
     """
 
@@ -95,23 +99,30 @@ class TextEncoder:
     canvas: tuple[int, int]
     chunk: int
     captions: Mapping[str, str] = field(default_factory=dict)
+    output: tuple[int, int] | None = None
+    system_prompt: bool = True
+    denies: bool = True
     _seen: dict[tuple[TrainingMode, str], tuple[int, ...]] = field(default_factory=dict)
 
     def __call__(self, mode: TrainingMode, description: str) -> tuple[int, ...]:
         """Token ids of the finished prompt."""
         key = mode, description
         if key not in self._seen:
-            text, visual = self.text(mode, description), mode in VISUAL_MODES
-            self._seen[key] = tokenize(self.tokenizer, text, use_system_prompt=visual, image=mode == "text2image")
+            self._seen[key] = self._tokenized(mode, self.text(mode, description))
         return self._seen[key]
+
+    def unconditional(self, mode: TrainingMode) -> tuple[int, ...]:
+        """Token ids of the sampler's unguided pass where the caller gives no negative prompt.
+
+        Of actions that is the empty text, without the caption around it; of the visual modes the sentences alone.
+        """
+        return self._tokenized(mode, self._sentences(mode, "", negative=self.denies) if mode in VISUAL_MODES else "")
 
     def text(self, mode: TrainingMode, description: str) -> str:
         """The finished prompt: the JSON caption of the action modes, or the sentences of the visual modes."""
-        height, width = self.canvas
         if mode in VISUAL_MODES:
-            caption = self.captions.get(description, description)
-            frames = 1 if mode == "text2image" else self.chunk + 1
-            return finish_prompt(caption, num_frames=frames, fps=self.domain.fps, size=self.canvas)
+            return self._sentences(mode, self.captions.get(description, description))
+        height, width = self.canvas
         return action_caption(
             description,
             view_sentence=self.domain.view_sentence(),
@@ -120,3 +131,12 @@ class TextEncoder:
             height=height,
             width=width,
         )
+
+    def _sentences(self, mode: TrainingMode, caption: str, *, negative: bool = False) -> str:
+        frames = 1 if mode == "text2image" else self.chunk + 1
+        size = self.output or self.canvas
+        return finish_prompt(caption, num_frames=frames, fps=self.domain.fps, size=size, negative=negative)
+
+    def _tokenized(self, mode: TrainingMode, text: str) -> tuple[int, ...]:
+        system = self.system_prompt and mode in VISUAL_MODES
+        return tokenize(self.tokenizer, text, use_system_prompt=system, image=mode == "text2image")

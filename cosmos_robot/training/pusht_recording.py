@@ -13,9 +13,9 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from rich.progress import track
 
 from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.training.progress import counted
 from cosmos_robot.training.pusht_scripts import Scene, draw_pusher
 from cosmos_robot.types import FloatArray, Frames
 
@@ -121,7 +121,7 @@ def record(out: Path, config: RecordingConfig, workers: int = 1) -> list[Path]:
     missing = [(path, seeds, config.steps) for path, seeds in zip(paths, wanted, strict=True) if not path.exists()]
     with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(_record_shard, *task) for task in missing]
-        for future in track(as_completed(futures), description="recording Push-T", total=len(futures)):
+        for future in counted(as_completed(futures), "recording Push-T", total=len(futures)):
             future.result()
     return paths
 

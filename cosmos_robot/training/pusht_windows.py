@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import track
 from torch import Tensor
 
 from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.training.autoencoder_forward import encode_moments
 from cosmos_robot.training.precision import bfloat16_where_it_pays
+from cosmos_robot.training.progress import counted
 from cosmos_robot.training.pusht_clips import to_pixels
 from cosmos_robot.training.pusht_prompts import hindsight_prompt
 from cosmos_robot.training.pusht_recording import PushTRecording, read_shard, recorded_shards
@@ -58,7 +58,8 @@ def cache_windows(vae: Any, recordings: Path, out: Path, config: WindowConfig) -
     """
     out.mkdir(parents=True, exist_ok=True)
     encode = latent_encoder(vae, compiled=config.compile)
-    for path in track(recorded_shards(recordings), description="encoding windows"):
+    paths = recorded_shards(recordings)
+    for path in counted(paths, "encoding windows", len(paths)):
         target = out / f"windows_{path.stem}.npz"
         if not target.exists():
             encode_windows(encode, read_shard(path), config).save(target)

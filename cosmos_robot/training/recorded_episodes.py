@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from cosmos_robot.datasets.episode import Episode
+from cosmos_robot.datasets.episode import Episode, Episodes
 from cosmos_robot.datasets.open_episodes import open_episodes
 from cosmos_robot.datasets.windows import resampled_steps, windows
 from cosmos_robot.domains.channels import PoseConvention
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.errors import InvalidInputError
-from cosmos_robot.training.fine_tuning import TrainingEpisode
 from cosmos_robot.training.pusht_prompts import hindsight_prompt
 from cosmos_robot.training.pusht_recording import HELD_OUT_SEED, PushTRecording, read_shard, recorded_shards
+from cosmos_robot.training.window_cutter import TrainingEpisode
 
 _PUSHT_CHANNELS = 2
 _PIECE_CHUNKS = 2
@@ -36,12 +36,12 @@ def episodes_in(source: str | Path, domain: Domain, chunk: int) -> Iterator[Trai
     if Path(source).is_dir() and any(Path(source).glob("pusht_*.npz")):
         return _pusht_pieces(Path(source), domain, chunk)
     _require_trainable(domain)
-    return _whole_episodes(source, domain, chunk)
+    return _whole_episodes(open_episodes(source), source, domain, chunk)
 
 
-def _whole_episodes(source: str | Path, domain: Domain, chunk: int) -> Iterator[TrainingEpisode]:
+def _whole_episodes(episodes: Episodes, source: str | Path, domain: Domain, chunk: int) -> Iterator[TrainingEpisode]:
     long_enough = 0
-    with open_episodes(source) as dataset:
+    with episodes as dataset:
         for episode in dataset:
             actions = _whole_actions(episode, domain.fps)
             if actions < chunk:

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from cosmos_robot.engine.decoder_layer import decoder_layer
 from cosmos_robot.engine.generation import GenerationContext, GenerationTower, Latents
@@ -22,10 +23,19 @@ class TrainingTower(GenerationTower):
         compiled: whether a step is compiled, forward and backward, once for each layout. Attention is then plain
             matrix products, because the backward pass of torch's fused attention is several times slower than they
             are at small lengths on a CPU.
+        recompute: whether a layer's activations are computed again in the backward pass and not kept.
     """
 
-    def __init__(self, transformer: Any, reading: StateReading | None = None, *, compiled: bool = False) -> None:
+    def __init__(
+        self,
+        transformer: Any,
+        reading: StateReading | None = None,
+        *,
+        compiled: bool = False,
+        recompute: bool = False,
+    ) -> None:
         super().__init__(transformer)
+        self._recompute = recompute
         self._reading = reading
         self._read: list[Tensor] = []
         self._run = torch.compile(self._step, dynamic=False) if compiled else self._step
@@ -56,7 +66,10 @@ class TrainingTower(GenerationTower):
     def _decode(self, tokens: Tensor, context: GenerationContext) -> Tensor:
         reading = self._reading if context.layout.action_rows else None
         for index, layer in enumerate(self._transformer.layers):
-            tokens = decoder_layer(layer, index, tokens, context)
+            if self._recompute:
+                tokens = checkpoint(decoder_layer, layer, index, tokens, context, use_reentrant=False)
+            else:
+                tokens = decoder_layer(layer, index, tokens, context)
             if reading is not None and index + 1 == reading.after_actions:
                 self._read.append(reading.actions(tokens, context.layout))
             if reading is not None and index + 1 == reading.after_frames:

@@ -1,7 +1,7 @@
 """Windows of episodes as a transformer is trained on them: latents, actions and prompts, worked out once and kept.
 
 A transformer never sees pixels, so the autoencoder runs once over every window and its latents are stored as float16
-shards. A shard that is there is not made again.
+shards. A shard that is there is not made again. While a transformer is trained the latents stay on disk.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.training.stored_latents import StoredArray, StoredLatents
 from cosmos_robot.types import FloatArray
 
 
@@ -20,7 +21,7 @@ class LatentWindows:
     """N windows of A actions and A + 1 frames.
 
     Attributes:
-        latents: float16 `[N, C, A/4 + 1, h, w]`, normalised with the autoencoder's statistics.
+        latents: float16 `[N, C, A/4 + 1, h, w]`, normalised with the autoencoder's statistics; in memory, or on disk.
         actions: float32 `[N, A, D]` in model space, not padded.
         prompt_ids: int64 `[N]`: which of `prompts` tells what happens in the window.
         prompts: the distinct prompts.
@@ -29,7 +30,7 @@ class LatentWindows:
             told. None where that is what happens in it.
     """
 
-    latents: NDArray[np.float16]
+    latents: NDArray[np.float16] | StoredLatents
     actions: FloatArray
     prompt_ids: NDArray[np.int64]
     prompts: tuple[str, ...]
@@ -49,13 +50,17 @@ class LatentWindows:
     def __len__(self) -> int:
         return len(self.latents)
 
+    def latents_of(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
+        """The latents of some windows, in the order that is asked for: `[rows, C, A/4 + 1, h, w]`."""
+        return self.latents.rows(rows) if isinstance(self.latents, StoredLatents) else self.latents[rows]
+
     def save(self, path: Path) -> None:
         """Write one shard in one atomic move."""
         partial = path.with_suffix(".partial")
         with partial.open("wb") as file:
             np.savez(
                 file,
-                latents=self.latents,
+                latents=self.latents_of(np.arange(len(self))),
                 actions=self.actions,
                 prompt_ids=self.prompt_ids,
                 prompts=np.array(self.prompts),
@@ -66,10 +71,10 @@ class LatentWindows:
 
     @classmethod
     def load(cls, path: Path) -> "LatentWindows":
-        """Read one shard."""
+        """Read one shard, whose latents stay on disk."""
         with np.load(path) as arrays:
             return cls(
-                latents=arrays["latents"],
+                latents=StoredLatents([StoredArray.find(path, "latents")]),
                 actions=arrays["actions"],
                 prompt_ids=arrays["prompt_ids"],
                 prompts=tuple(str(prompt) for prompt in arrays["prompts"]),
@@ -79,7 +84,7 @@ class LatentWindows:
 
     @classmethod
     def join(cls, parts: Sequence["LatentWindows"]) -> "LatentWindows":
-        """Put shards together; their prompts are numbered anew."""
+        """Put shards together, all in memory or all on disk; their prompts are numbered anew."""
         prompts = tuple(dict.fromkeys(prompt for part in parts for prompt in part.prompts))
         number = {prompt: i for i, prompt in enumerate(prompts)}
         renumbered = [np.array([number[p] for p in part.prompts], dtype=np.int64) for part in parts]
@@ -89,7 +94,7 @@ class LatentWindows:
         if len(states) not in (0, len(parts)) or len(goals) not in (0, len(parts)):
             raise InvalidInputError("either all cached windows have states (or goals) or none has.")
         return cls(
-            latents=np.concatenate([part.latents for part in parts]),
+            latents=_joined_latents([part.latents for part in parts]),
             actions=np.concatenate([part.actions for part in parts]),
             prompt_ids=np.concatenate(ids),
             prompts=prompts,
@@ -108,3 +113,12 @@ class LatentWindows:
         if not paths:
             raise InvalidInputError(f"no cached windows (windows_*.npz) in {folder}.")
         return cls.join([cls.load(path) for path in paths])
+
+
+def _joined_latents(
+    parts: Sequence[NDArray[np.float16] | StoredLatents],
+) -> NDArray[np.float16] | StoredLatents:
+    stored = [part for part in parts if isinstance(part, StoredLatents)]
+    if len(stored) == len(parts):
+        return StoredLatents.join(stored)
+    return np.concatenate([part for part in parts if not isinstance(part, StoredLatents)])

@@ -78,6 +78,8 @@ def test_the_simulator_itself_makes_no_error(perfect):
     assert len(figures.rollout.psnr_by_step) == 64
     assert figures.rollout.position.percentile_95 < 0.3  # the detector's own error
     assert figures.rollout.position.found == 1.0
+    assert figures.rollout.block.percentile_95 < 1.0
+    assert figures.rollout.block.found == 1.0
     assert figures.inverse.r2 == [1.0, 1.0]
     assert figures.inverse.mean_error == 0.0
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cosmos_robot.benchmarks.block_position import block_errors
 from cosmos_robot.benchmarks.pusher_position import NOT_FOUND_ERROR, PositionError, position_errors
 from cosmos_robot.benchmarks.pusht_forward import forward_scores, inverse_scores, rollout_scores
 from cosmos_robot.benchmarks.pusht_policy import play_tasks, policy_score, push_tasks, random_targets
@@ -73,11 +74,27 @@ def test_the_simulator_itself_has_the_best_scores(episodes):
     assert forward.psnr_copied < 50
     assert len(forward.psnr_by_step) == 16
     assert forward.position.median < 0.3
+    assert forward.block.median < 0.5
+    assert forward.block_copied.median > 2 * forward.block.median
     inverse = inverse_scores(model, windows)
     assert inverse.r2 == [1.0, 1.0]
     assert inverse.mean_error == 0.0
+    assert 0.5 < min(inverse.r2_of_place) < 1.0  # targets are places, and the pusher is near them: no model at all
     chained = rollout_scores(model, windows)
     assert chained.psnr_by_step == [60.0] * 16
+    assert max(chained.block_by_step) < 0.6
+    assert chained.block_found_by_step == [1.0] * 16
+
+
+def test_a_t_that_is_gone_is_an_error_where_psnr_calls_it_a_gain(episodes):
+    """A frame without the T is nearer to the truth than one with the T in a wrong place."""
+    window = max(held_out_windows(episodes, 16), key=lambda w: np.ptp(w.block[:, :2], axis=0).max())
+    gone = window.frames.copy()
+    grey = (gone[..., 2].astype(int) - gone[..., 0] > 15) & (gone[..., 2].astype(int) - gone[..., 0] < 80)
+    gone[grey] = 255
+    assert (block_errors(gone, window.block) == NOT_FOUND_ERROR).all()
+    assert block_errors(window.frames, window.block).max() < 2.0
+    assert np.median(block_errors(np.roll(window.frames, 8, axis=2), window.block)) == pytest.approx(8.0, abs=1.0)
 
 
 def test_training_episodes_are_refused(episodes):

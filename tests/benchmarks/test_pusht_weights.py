@@ -8,14 +8,30 @@ from cosmos_robot.benchmarks.embedded import EmbeddedReport
 from cosmos_robot.benchmarks.pusher_position import PositionError
 from cosmos_robot.benchmarks.pusht_forward import ForwardScores, InverseScores
 from cosmos_robot.benchmarks.pusht_weights import folder_size, install, model_card
+from cosmos_robot.engine.checkpoint import ModeSampling
 from cosmos_robot.errors import CheckpointError
 from cosmos_robot.training.pusht_settings import PushTFolders, PushTTraining
 
 
 def report():
     position = PositionError(1.0, 1.5, 3.0, 1.0, 1024)
-    forward = ForwardScores(31.0, 26.0, 24.0, [31.0], [26.0], [24.0], position, [1.0])
-    return EmbeddedReport("made", 64, position, 33.5, forward, InverseScores([0.96, 0.94], 9.0), None, None, 12.0)
+    forward = ForwardScores(31.0, 26.0, 24.0, [31.0], [26.0], [24.0], position, [1.0], position, [1.0], position)
+    sampling = {"forward_dynamics": ModeSampling(num_steps=1, guidance=1.0)}
+    return EmbeddedReport(
+        checkpoint="made",
+        windows=64,
+        weights=None,
+        num_steps=None,
+        sampling=sampling,
+        detector=position,
+        block_detector=position,
+        autoencoder_psnr=33.5,
+        forward=forward,
+        inverse=InverseScores([0.96, 0.94], [0.9, 0.9], 9.0),
+        rollout=None,
+        policies=None,
+        seconds=12.0,
+    )
 
 
 def test_the_card_says_what_was_reached_and_what_was_not(tmp_path):

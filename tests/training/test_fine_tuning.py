@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,12 +9,13 @@ from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.engine.checkpoint import CheckpointFacts, load_checkpoint
 from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.training.autoencoder import AutoencoderForm, build_autoencoder
-from cosmos_robot.training.fine_tuning import FineTuning, Lora, TrainingEpisode, fine_tune
+from cosmos_robot.training.fine_tuning import FineTuning, Lora, fine_tune
 from cosmos_robot.training.post_training import PostTraining
 from cosmos_robot.training.prompt_mix import ModeShare
 from cosmos_robot.training.pusht_model import pusht_text
 from cosmos_robot.training.schedule import Budget, LearningRate
 from cosmos_robot.training.small_checkpoint import TransformerForm, build_transformer, save_checkpoint
+from cosmos_robot.training.window_cutter import TrainingEpisode
 
 FACTS = CheckpointFacts(native_canvas=(32, 32), max_action_chunk_size=8, domain_ids=(4,), num_steps=2, shift=5.0)
 CONFIG = FineTuning(
@@ -82,7 +84,7 @@ def test_a_checkpoint_is_written_that_the_engine_loads(checkpoint):
 def test_the_generation_tower_is_trained_and_the_result_is_a_checkpoint(checkpoint, tmp_path):
     pipeline = pipeline_of(checkpoint)
     before = {name: value.clone() for name, value in pipeline.transformer.state_dict().items()}
-    result = fine_tune(pipeline, FACTS, episodes(), domain=get_domain("pusht"), out=tmp_path, config=CONFIG)
+    result = fine_tune(pipeline, checkpoint, episodes(), domain=get_domain("pusht"), out=tmp_path, config=CONFIG)
     after = pipeline_of(result).transformer.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert any("add_q_proj" in name for name in changed)
@@ -97,7 +99,7 @@ def test_the_generation_tower_is_trained_and_the_result_is_a_checkpoint(checkpoi
 def test_adapters_are_written_alone(checkpoint, tmp_path):
     config = replace(CONFIG, lora=Lora(rank=2, alpha=4))
     pipeline = pipeline_of(checkpoint)
-    result = fine_tune(pipeline, FACTS, episodes(), domain=get_domain("pusht"), out=tmp_path, config=config)
+    result = fine_tune(pipeline, checkpoint, episodes(), domain=get_domain("pusht"), out=tmp_path, config=config)
     assert [path.suffix for path in result.iterdir() if path.suffix == ".safetensors"] == [".safetensors"]
     fresh = pipeline_of(checkpoint).transformer
     fresh.load_lora_adapter(result, prefix=None, weight_name="pytorch_lora_weights.safetensors", use_safetensors=True)
@@ -105,10 +107,11 @@ def test_adapters_are_written_alone(checkpoint, tmp_path):
 
 
 def test_episodes_of_two_sizes_are_refused(checkpoint, tmp_path):
-    facts = replace(FACTS, native_canvas=None)
+    start = shutil.copytree(checkpoint, tmp_path / "start")
+    (start / "cosmos_robot.json").unlink()
     mixed = [*episodes(1), *episodes(1, side=48)]
-    with pytest.raises(InvalidInputError, match="one frame size"):
-        fine_tune(pipeline_of(checkpoint), facts, mixed, domain=get_domain("pusht"), out=tmp_path, config=CONFIG)
+    with pytest.raises(InvalidInputError, match=r"the first is of 32x32 \(HxW\), episode 1 of 48x48"):
+        fine_tune(pipeline_of(start), start, mixed, domain=get_domain("pusht"), out=tmp_path, config=CONFIG)
 
 
 def test_an_episode_has_one_frame_more_than_actions():
