@@ -77,6 +77,7 @@ def test_a_question_from_standard_input(checkpoint, answer):
     assert result.stdout == answer("What is it?").text + "\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("end", "status"), [("ctrl-c", 130), ("closed pipe", 1)])
 def test_an_answer_that_is_broken_off(checkpoint, end, status):
     """What would take a quarter of an hour ends with the next token, and without a traceback."""
