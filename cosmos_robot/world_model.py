@@ -18,6 +18,7 @@ from cosmos_robot.errors import (
     UntrainedDomainWarning,
 )
 from cosmos_robot.interface.batch import naming_item
+from cosmos_robot.interface.chat import all_said
 from cosmos_robot.interface.generation import Generation
 from cosmos_robot.interface.media_request import MediaRequest
 from cosmos_robot.interface.model_space import answered_actions, encoded_actions, encoded_state
@@ -141,9 +142,7 @@ class LocalWorldModel(WorldModel):
             InvalidInputError: if the chat is too long.
             UnsafeContentError: if the safety checker refuses a message.
         """
-        for message in request.messages:
-            if message.text:
-                self.safety.check_prompt(message.text)
+        check_prompts(self.safety, *all_said(request.messages))
         return self.reasoner.answer(replace(request, safety=self.safety.name))
 
     @cached_property

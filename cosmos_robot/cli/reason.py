@@ -1,5 +1,7 @@
 """`cosmos-robot reason`: a question about a text, a picture or a video, answered word by word."""
 
+import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +12,7 @@ from cosmos_robot.cli.settings import CheckpointOption, DeviceOption, DtypeOptio
 
 def reason(
     *,
-    prompt: Annotated[str, typer.Option(help="The question.")],
+    prompt: Annotated[str, typer.Option(help="The question; - reads it from standard input.")],
     vision: Annotated[Path | None, typer.Option(help="The picture or the video that it is about.")] = None,
     system: Annotated[str | None, typer.Option(help="What stands before the question.")] = None,
     json_object: Annotated[bool, typer.Option("--json", help="Hold the answer to a JSON object.")] = False,
@@ -39,7 +41,7 @@ def reason(
 
     raw = {
         "name": "reason",
-        "prompt": prompt,
+        "prompt": sys.stdin.read() if prompt == "-" else prompt,
         "system_prompt": system,
         "max_new_tokens": max_new_tokens,
         "do_sample": do_sample,
@@ -53,10 +55,10 @@ def reason(
         "json_schema": {"type": "object"} if json_object else None,
     }
     request = make_request(checked(ReasonSample, raw, place="reason"), vision)
-    stream = ModelChoice(checkpoint, device, dtype, safety=safety).load().answer(request)
-    for piece in stream:
-        typer.echo(piece.text, nl=False, err=piece.thinking)
-    answer = stream.result()
+    with closing(ModelChoice(checkpoint, device, dtype, safety=safety).load().answer(request)) as stream:
+        for piece in stream:
+            typer.echo(piece.text, nl=False, err=piece.thinking)
+        answer = stream.result()
     typer.echo()
     cut = ", cut at the most" if answer.finish_reason == "length" else ""
     usage = answer.usage

@@ -1,6 +1,6 @@
 """Chat messages: what a reasoner reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -106,6 +106,15 @@ def read_messages(given: Sequence[MessageLike]) -> tuple[Message, ...]:
     if not messages[-1].text.strip():
         raise InvalidInputError("the prompt is empty: ask something.")
     return messages
+
+
+def all_said(messages: Iterable[Message]) -> list[str]:
+    """All that is said in a chat, for who has to look at it.
+
+    What is said in several parts stands there as a reasoner reads it, with nothing between, and part for part.
+    """
+    said = [[part for part in message.parts if isinstance(part, str)] for message in messages]
+    return list(dict.fromkeys(between.join(parts) for parts in said for between in ("", "\n")))
 
 
 def _read_message(given: MessageLike) -> Message:

@@ -12,8 +12,9 @@ import numpy as np
 
 from cosmos_robot.errors import InvalidInputError, MissingDependencyError
 
-_NO_NUMBERS = "OVc"
-"""Kinds of dtype that openpi sends in neither direction: objects, structures and complex numbers."""
+_NO_NUMBERS = "OVcT"
+"""Kinds of dtype that go in neither direction: openpi refuses objects, structures and complex numbers, and the bytes of
+numpy's texts of any length (`StringDType`) are addresses of this process."""
 
 
 def pack(value: Any) -> bytes:

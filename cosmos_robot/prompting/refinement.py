@@ -1,5 +1,6 @@
 """What happens around a generation: its prompt is checked and upsampled, candidates are judged, frames are checked."""
 
+import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -51,7 +52,7 @@ class Refinement:
             UnsupportedModeError: if candidates are to be judged, and there is no reasoner.
         """
         for request in requests:
-            check_prompts(self.safety, request.prompt, request.negative_prompt)
+            check_prompts(self.safety, request.prompt, request.upsampled_prompt, request.negative_prompt)
         chosen = [request for request in requests if request.agentic]
         plain = [request for request in requests if not request.agentic]
         critics = [self.reasoner() for _ in chosen]  # a missing one shows before anything is rendered
@@ -89,7 +90,7 @@ class Refinement:
         try:
             picture = None if request.frames is None else request.frames[0]
             caption = upsample(self.reasoner(), request.prompt, facts, picture=picture)
-            self.safety.check_prompt(caption)
+            self.safety.check_prompt(json.dumps(json.loads(caption), ensure_ascii=False))  # letters, and not escapes
             self.require_fits(replace(request, upsampled_prompt=caption))
         except (*FAILURES, UnsafeContentError, InvalidInputError) as error:
             warnings.warn(f"the prompt was not upsampled and is used as it is: {error}", PromptWarning, stacklevel=2)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from cosmos_robot.domains.nearest_names import did_you_mean
 from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.interface.chat import all_said
 from cosmos_robot.interface.generation import Generation
 from cosmos_robot.interface.media_request import MediaRequest
 from cosmos_robot.interface.reason import Reasoning, ReasonRequest
@@ -86,8 +87,7 @@ class RemoteCore:
 
     def reasoning(self, request: ReasonRequest) -> Sending[Reasoning]:
         """What is sent for a chat; see `rollouts`."""
-        for message in request.messages:
-            self.safety.check_prompt(message.text)
+        check_prompts(self.safety, *all_said(request.messages))
         return self._patient(self.service.answer_chat(replace(request, safety=self.safety.name)))
 
     def clip_frames(self, request: MediaRequest) -> int:

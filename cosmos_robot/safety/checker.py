@@ -2,7 +2,7 @@
 
 from typing import Literal, Protocol, get_args, runtime_checkable
 
-from cosmos_robot.errors import InvalidInputError, UnsafeContentError
+from cosmos_robot.errors import InvalidInputError
 from cosmos_robot.types import Frames
 
 SafetyChoice = Literal["off", "words", "guardrail"]
@@ -75,21 +75,12 @@ def choose_safety(choice: str | SafetyChecker) -> SafetyChecker:
     raise InvalidInputError(f"unknown safety checker {choice!r}; expected one of {', '.join(SAFETY_CHOICES)}.")
 
 
-def check_prompts(checker: SafetyChecker, prompt: str, negative_prompt: str | None) -> None:
+def check_prompts(checker: SafetyChecker, *prompts: str | None) -> None:
     """Let a checker look at all the words of a request.
 
     Raises:
         UnsafeContentError: if it refuses one of the prompts.
     """
-    for words in (prompt, negative_prompt):
+    for words in prompts:
         if words:
             checker.check_prompt(words)
-
-
-def is_refused(checker: SafetyChecker, prompt: str) -> bool:
-    """Whether a checker refuses a prompt."""
-    try:
-        checker.check_prompt(prompt)
-    except UnsafeContentError:
-        return True
-    return False

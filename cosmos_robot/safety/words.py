@@ -1,23 +1,24 @@
 """The checker `words`: prompts that name what is on a list are refused. It looks at no frame."""
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
 from cosmos_robot.errors import InvalidInputError, UnsafeContentError
+from cosmos_robot.safety.plain_letters import plain_letters, readings
 from cosmos_robot.types import Frames
 
-_DISGUISES = str.maketrans("013457@$!", "oieastasi")
-"""Digits and signs that stand for letters."""
+_LET_THROUGH = "+"
+"""What stands before an entry of the list that is let through, although it has a listed word in it."""
 
 
 class WordChecker:
     """Refuses prompts in which a listed word or phrase stands, whole, in any case and spelling of its letters.
 
     Args:
-        words: the list; None takes the one that comes with the library.
+        words: the list, of which entries with a + before them are let through; None takes the one that comes with the
+            library.
 
     Raises:
         InvalidInputError: if the list is empty.
@@ -27,13 +28,11 @@ class WordChecker:
 
     def __init__(self, words: Iterable[str] | None = None) -> None:
         listed = default_words() if words is None else tuple(words)
-        phrases = {" ".join(re.split(r"\W+", _plain(word))).strip() for word in listed} - {""}
-        if not phrases:
+        refused = _pattern(word for word in listed if not word.startswith(_LET_THROUGH))
+        if refused is None:
             raise InvalidInputError("the list of words to refuse is empty.")
-        alternatives = "|".join(
-            r"\W+".join(map(re.escape, phrase.split())) for phrase in sorted(phrases, key=len, reverse=True)
-        )
-        self._pattern = re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)")
+        self._refused = refused
+        self._let_through = _pattern(word[1:] for word in listed if word.startswith(_LET_THROUGH))
 
     def check_prompt(self, prompt: str) -> None:
         """Look for listed words.
@@ -41,12 +40,12 @@ class WordChecker:
         Raises:
             UnsafeContentError: naming the first one.
         """
-        plain = _plain(prompt)
-        found = self._pattern.search(plain) or self._pattern.search(plain.translate(_DISGUISES))
-        if found is not None:
-            raise UnsafeContentError(
-                f"the prompt is refused by the safety checker 'words', because of {found[0]!r}; say it otherwise."
-            )
+        for reading in readings(prompt):
+            left = reading if self._let_through is None else self._let_through.sub("\n", reading)
+            if (found := self._refused.search(left)) is not None:
+                raise UnsafeContentError(
+                    f"the prompt is refused by the safety checker 'words', because of {found[0]!r}; say it otherwise."
+                )
 
     def check_frames(self, frames: Frames) -> Frames:
         """Give the frames as they are."""
@@ -60,10 +59,12 @@ def default_words() -> tuple[str, ...]:
     return tuple(line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#"))
 
 
-def _plain(text: str) -> str:
-    """Lower case, without accents and invisible characters, look-alikes of other scripts' widths resolved.
-
-    An underscore is a space: it stands between words, and is no letter of one.
-    """
-    decomposed = unicodedata.normalize("NFKD", text).casefold().replace("_", " ")
-    return "".join(char for char in decomposed if unicodedata.category(char) not in ("Mn", "Cf"))
+def _pattern(words: Iterable[str]) -> re.Pattern[str] | None:
+    """What finds any of the words or phrases, whole; None where there is none."""
+    phrases = {" ".join(re.split(r"\W+", plain_letters(word))).strip() for word in words} - {""}
+    if not phrases:
+        return None
+    alternatives = "|".join(
+        r"\W+".join(map(re.escape, phrase.split())) for phrase in sorted(phrases, key=len, reverse=True)
+    )
+    return re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)")

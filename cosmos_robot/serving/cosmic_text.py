@@ -8,7 +8,9 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from cosmos_robot.interface.chat import all_said
 from cosmos_robot.interface.reason import ReasonChunk, Reasoning, ReasonRequest
+from cosmos_robot.safety.checker import check_prompts
 from cosmos_robot.serving.answer_address import base_url
 from cosmos_robot.serving.answer_headers import safety_header
 from cosmos_robot.serving.api_description import EVENT_STREAM
@@ -38,8 +40,7 @@ def add_text(routes: APIRouter, service: Service, reader: CosmicReader, model: s
 
     def question(body: CosmicText, base: str) -> ReasonRequest:
         asked = reader.text(body, base)
-        for message in asked.messages:
-            service.safety.check_prompt(message.text)
+        check_prompts(service.safety, *all_said(asked.messages))
         return asked
 
     @routes.post(PATH + "/ai/text", openapi_extra=json_schema(CosmicText), responses=EVENT_STREAM)

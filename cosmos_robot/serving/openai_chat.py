@@ -9,7 +9,9 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from cosmos_robot.interface.chat import all_said
 from cosmos_robot.interface.reason import ReasonChunk, Reasoning, ReasonRequest
+from cosmos_robot.safety.checker import check_prompts
 from cosmos_robot.serving.answer_headers import safety_header
 from cosmos_robot.serving.api_description import EVENT_STREAM
 from cosmos_robot.serving.chat_desk import Chat, Event
@@ -42,9 +44,7 @@ def router(service: Service) -> APIRouter:
     def question(body: ChatRequest) -> ReasonRequest:
         served.require(body.model)
         asked = reader.question(body)
-        for message in asked.messages:
-            if message.text:
-                service.safety.check_prompt(message.text)
+        check_prompts(service.safety, *all_said(asked.messages))
         return asked
 
     @routes.post("/v1/chat/completions", openapi_extra=json_schema(ChatRequest), responses=EVENT_STREAM)

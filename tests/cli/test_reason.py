@@ -3,6 +3,9 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 from chat_service import chat_service
 
+from cosmos_robot.cli.app import app
 from cosmos_robot.cli.media_samples import parse_any_sample
 from cosmos_robot.datasets.images import read_image
 from cosmos_robot.datasets.video import read_video
@@ -63,6 +67,40 @@ def test_reason(call, answer):
 def test_reason_about_a_picture(call, answer, frame):
     result = call("reason", "--prompt", "What is it?", "--vision", frame, "--max-new-tokens", 12)
     assert result.stdout == answer("What is it?", image=read_image(frame)).text + "\n"
+
+
+def test_a_question_from_standard_input(checkpoint, answer):
+    from typer.testing import CliRunner
+
+    options = ("--max-new-tokens", "12", "--checkpoint", str(checkpoint), "--device", "cpu")
+    result = CliRunner().invoke(app, ["reason", "--prompt", "-", *options], input="What is it?")
+    assert result.stdout == answer("What is it?").text + "\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("end", "status"), [("ctrl-c", 130), ("closed pipe", 1)])
+def test_an_answer_that_is_broken_off(checkpoint, end, status):
+    """What would take a quarter of an hour ends with the next token, and without a traceback."""
+    command = [
+        sys.executable,
+        "-m",
+        "cosmos_robot.cli",
+        "reason",
+        "--prompt",
+        "What is it?",
+        "--checkpoint",
+        checkpoint,
+    ]
+    with subprocess.Popen(
+        [*command, "--device", "cpu", "--max-new-tokens", "60000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout.read(1)  # it streams
+        if end == "ctrl-c":
+            process.send_signal(signal.SIGINT)
+        else:
+            process.stdout.close()
+        assert process.wait(timeout=120) == status
+        assert b"Traceback" not in process.stderr.read()
 
 
 def test_reason_in_json(call):

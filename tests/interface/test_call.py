@@ -130,3 +130,9 @@ def test_latent_frames_are_counted_in_integers(wrong):
         first_latent_frames(wrong)
     with pytest.raises(InvalidInputError, match=r"latent frame's number .* must be an integer|ascending"):
         MediaRequest("video2video", frames=np.stack([FRAME] * 9), condition_frame_indexes_vision=(0, wrong))
+
+
+def test_half_of_a_surrogate_pair_is_no_text(items):
+    for name in ("prompt", "negative_prompt"):
+        with pytest.raises(InvalidInputError, match="half of a surrogate pair"):
+            items(1, **{name: "a cup \ud83d"})

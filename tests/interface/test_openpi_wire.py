@@ -30,7 +30,16 @@ def test_openpis_own_code_reads_and_writes_the_same():
     same(unpack(theirs.packb(SENT)))
 
 
-@pytest.mark.parametrize("value", [np.array([object()]), np.zeros(1, complex), np.zeros(1, "i4,f4"), object()])
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array([object()]),
+        np.zeros(1, complex),
+        np.zeros(1, "i4,f4"),
+        np.array(["a text"], np.dtypes.StringDType()),
+        object(),
+    ],
+)
 def test_what_cannot_be_sent(value):
     with pytest.raises(InvalidInputError, match="cannot be sent"):
         pack({"a": value})
@@ -50,6 +59,7 @@ def array(**changes):
         array(dtype="O"),
         array(dtype="<i4,<f4"),
         array(dtype="nonsense"),
+        array(dtype="T", data=bytes(16)),
         array(shape=[2]),
         array(shape=[-1]),
         array(shape="x"),

@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cosmos_robot.errors import InvalidInputError, PromptWarning
+from cosmos_robot.errors import InvalidInputError, PromptWarning, UnsafeContentError
 from cosmos_robot.interface.media_request import MediaRequest
 from cosmos_robot.prompting import upsampler
 from cosmos_robot.prompting.caption import IMAGE_FIELDS, VIDEO_FIELDS, caption_schema, read_caption
 from cosmos_robot.prompting.facts import CaptionFacts
+from cosmos_robot.safety.checker import NoChecker
 from cosmos_robot.world_model import load_world_model
 
 SMALL = {"num_steps": 1, "guidance": 1.0}
@@ -101,6 +102,22 @@ def test_the_original_prompt_is_used_where_it_fails(world_model, model, why):
     with pytest.warns(PromptWarning, match=why):
         made = world_model(model).text2image("a cup falls", upsample=True, **SMALL)
     assert made.prompt_used == "a cup falls"
+
+
+def test_a_caption_that_is_refused(world_model, loaded, monkeypatch):
+    """The checker is shown letters, where the caption has JSON's escapes."""
+    monkeypatch.setattr(loaded, "safety", Remembering())
+    with pytest.warns(PromptWarning, match="not upsampled.*'p\u00f3rn'"):
+        made = world_model("indecent").text2image("a film", upsample=True, **SMALL)
+    assert made.prompt_used == "a film"
+
+
+class Remembering(NoChecker):
+    """Refuses one word in one spelling."""
+
+    def check_prompt(self, prompt):
+        if "p\u00f3rn" in prompt:
+            raise UnsafeContentError("refused because of 'p\u00f3rn'.")
 
 
 def test_a_service_that_takes_too_long(world_model):

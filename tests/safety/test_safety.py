@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from cosmos_robot.errors import InvalidInputError, MissingDependencyError, UnsafeContentError
+from cosmos_robot.interface.chat import Message
+from cosmos_robot.interface.media_request import MediaRequest
 from cosmos_robot.safety.checker import SafetyChecker, choose_safety
 from cosmos_robot.safety.words import WordChecker, default_words
 from cosmos_robot.types import Actions, ActionSpace
@@ -41,6 +43,20 @@ def guarded(reasoner_folder):
         "a_porn_b",
         "a\uff3fporn\uff3fb",
         "school_shooting",
+        "p\u043ern",  # a Cyrillic o
+        "\u03a1\u039fRN",  # Greek capitals
+        "p\u00f8rn",
+        "\u1d18\u1d0f\u0280\u0274",  # small capitals
+        "p\u20ddorn",  # in a circle
+        "po\u3164rn",  # an invisible letter
+        "po\x08rn",
+        "p o r n",
+        "p.o.r.n",
+        "P-0-R-N",
+        '{"temporal_caption": "a film\\nporn"}',
+        '{"temporal_caption": "p\\u00f3rn"}',
+        "Gore-Tex and gore",
+        "cu\u0308tting his wrists",
     ],
 )
 def test_listed_words_are_refused_in_any_spelling(prompt):
@@ -58,6 +74,11 @@ def test_listed_words_are_refused_in_any_spelling(prompt):
         "Scunthorpe in Essex, shooting a film of a grape press",
         "the robot arm executes a grasp at 0.5 m/s, 10:30",
         "You are an autonomous vehicle planning system.",
+        "assess the class, kill the process, shoot a video of a cocktail, an analysis in Sussex",
+        "a hiker in a Gore-Tex jacket, an old car with suicide doors, a lipstick: nude colour",
+        "a chef cutting himself a slice of bread beside a field of rape",
+        "A. B. C., or I/O at 5 V; x = 0.1, n = 4",
+        "\u0440\u043e\u0431\u043e\u0442 \u0431\u0435\u0440\u0451\u0442 \u0447\u0430\u0448\u043a\u0443",  # Russian: a robot takes a cup
     ],
 )
 def test_robots_may_be_spoken_of(prompt):
@@ -67,6 +88,9 @@ def test_robots_may_be_spoken_of(prompt):
 def test_every_word_of_the_list_is_refused():
     checker = WordChecker()
     for word in default_words():
+        if word.startswith("+"):
+            checker.check_prompt(f"A video of {word[1:].upper()}.")
+            continue
         with pytest.raises(UnsafeContentError):
             checker.check_prompt(f"A video of {word.upper()}.")
 
@@ -78,8 +102,21 @@ def test_a_list_of_ones_own():
     with pytest.raises(UnsafeContentError, match="secret lab"):
         WordChecker(["secret_lab"]).check_prompt("a secret lab")
     checker.check_prompt(REFUSED)
-    with pytest.raises(InvalidInputError, match="empty"):
-        WordChecker([" "])
+    for nothing in ([" "], [], ["+lab"]):
+        with pytest.raises(InvalidInputError, match="empty"):
+            WordChecker(nothing)
+
+
+def test_what_a_list_lets_through():
+    checker = WordChecker(["lab", "+lab coat"])
+    checker.check_prompt("a man in a LAB-COAT")
+    for prompt in ("a lab coat in a lab", "lab", "lab lab coat", "coat lab"):
+        with pytest.raises(UnsafeContentError):
+            checker.check_prompt(prompt)
+
+
+def answered(text):
+    return [{"role": "user", "content": "What?"}, {"role": "assistant", "content": text}]
 
 
 def test_every_mode_is_checked(guarded):
@@ -91,6 +128,10 @@ def test_every_mode_is_checked(guarded):
         lambda: guarded.video2video(np.repeat(FRAME[None], 5, axis=0), REFUSED, **SMALL),
         lambda: guarded.reason(REFUSED),
         lambda: guarded.reason("What?", system=REFUSED),
+        lambda: guarded.reason([Message.of("user", "footage of a behea", "ding")]),
+        lambda: guarded.reason([Message.of("user", "a school", "shooting")]),
+        lambda: guarded.reason([*answered(REFUSED), {"role": "user", "content": "And?"}]),
+        lambda: guarded.generate_media([MediaRequest("text2image", "a cup", upsampled_prompt=REFUSED)]),
         lambda: guarded.policy(FRAME, prompt=REFUSED, domain="pusht"),
         lambda: guarded.policy(FRAME, negative_prompt=REFUSED, domain="pusht"),
     ]

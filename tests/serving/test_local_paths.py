@@ -10,6 +10,9 @@ from stepping_model import SteppingModel
 from webhook_receiver import receiver
 
 from cosmos_robot.errors import InvalidInputError, PromptWarning
+from cosmos_robot.serving.local_paths import LocalPaths
+from cosmos_robot.serving.settings import ServerSettings
+from cosmos_robot.world_model import EMBEDDED
 
 FAL = "/fal/queue/nvidia/cosmos-3-super"
 PIXAZO = "/cosmos-3-super-text-to-image/v1/cosmos-3-super-text-to-image-request"
@@ -89,3 +92,22 @@ def test_an_answer_tells_no_path(serve, tmp_path):
         job_id = client.post(f"{FAL}/text-to-image", json=T2I).json()["request_id"]
         shown = client.get(f"/jobs/{job_id}/answer", params={"wait": 10}).json()
         assert (shown["notes"], shown["items"][0]["notes"]) == (said, said[:1])
+
+
+@pytest.mark.parametrize(("served", "name"), [("embedded", "embedded"), ("mine", "mine")])
+def test_the_checkpoint_keeps_its_name(served, name, tmp_path):
+    """As in the warning that it was not trained for a domain."""
+    folder = EMBEDDED
+    if served == "mine":
+        folder = tmp_path / "mine"
+        folder.mkdir()
+    settings = ServerSettings(data=tmp_path / "data", checkpoint=served if served == "embedded" else str(folder))
+    paths = LocalPaths.of(settings)
+    assert paths.hide(f"checkpoint {folder} was not trained for it.") == f"checkpoint {name} was not trained for it."
+    assert paths.hide(f"file {folder}/config.json is gone.") == "file <a path on the server> is gone."
+
+
+def test_a_warning_names_the_checkpoint(serve):
+    with serve(NotingModel(EMBEDDED)) as client:
+        answer = client.post("/v1/infer", json=T2I)
+        assert unquote(answer.headers["X-Cosmos-Robot-Notes"]) == "embedded was read. embedded was looked for."

@@ -78,6 +78,8 @@ class Service:
             return 200, "[" * 100_000
         if model == "endless usage":
             return 200, '{"choices": [{"message": {"content": "Hi."}}], "usage": {"prompt_tokens": Infinity}}'
+        if model == "indecent":
+            return self.completion(json.dumps({"comprehensive_t2i_caption": "a film:\np\u00f3rn"}))
         if model == "huge":
             return self.completion(" " * 100_000_000)
         if model == "thinks":
