@@ -19,6 +19,7 @@ from cosmos_robot.engine.causal_blocks import norm_silu
 from cosmos_robot.engine.compiled import compiled
 from cosmos_robot.engine.decoder_layer import PLAIN, Regions
 from cosmos_robot.engine.denoising import Guidance, Start, denoise
+from cosmos_robot.engine.device import say_work, saying_out_of_memory
 from cosmos_robot.engine.exact_steps import ExactSteps
 from cosmos_robot.engine.float8 import quantise
 from cosmos_robot.engine.frame_decoding import FrameDecoder
@@ -153,6 +154,7 @@ class Engine:
         Raises:
             UnsupportedModeError: if the checkpoint has no action heads.
             InvalidInputError: if a request does not fit the checkpoint.
+            DeviceError: if the memory does not hold it.
         """
         with undisturbed(self.device):
             return self._generate(requests, progress, as_float)
@@ -166,7 +168,10 @@ class Engine:
         step_done = counter(progress, sum(requests[batch[0]].num_steps for batch in cut))
         answers: dict[int, Prediction] = {}
         for batch in cut:
-            predictions = self._generate_batch([requests[i] for i in batch], step_done, as_float)
+            first = requests[batch[0]]
+            what = say_work(len(batch), first.action_chunk_size + 1, first.canvas.padded)
+            with saying_out_of_memory(self.device, what):
+                predictions = self._generate_batch([requests[i] for i in batch], step_done, as_float)
             answers.update(zip(batch, predictions, strict=True))
         return [answers[i] for i in range(len(requests))]
 
