@@ -37,6 +37,7 @@ from cosmos_robot.engine.sound import SoundTokenizer
 from cosmos_robot.engine.understanding import UnderstandingTower
 from cosmos_robot.engine.undisturbed import undisturbed
 from cosmos_robot.errors import InvalidInputError, UnsupportedModeError
+from cosmos_robot.interface.batch import naming_item
 from cosmos_robot.types import FloatArray, ModelInput, Prediction, Progress
 
 
@@ -160,8 +161,9 @@ class Engine:
             return self._generate(requests, progress, as_float)
 
     def _generate(self, requests: Sequence[ModelInput], progress: Progress | None, as_float: bool) -> list[Prediction]:
-        for request in requests:
-            self._check(request)
+        for index, request in enumerate(requests):
+            with naming_item(index, len(requests)):
+                self._check(request)
         kinds = [(self._layout(r), r.num_steps, r.guidance, r.shift, r.canvas.padded) for r in requests]
         lengths = [len(self._tokens(request, request.prompt)) for request in requests]
         cut = batches(kinds, lengths, self.max_batch)
