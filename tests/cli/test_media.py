@@ -17,6 +17,7 @@ from cosmos_robot.datasets.images import read_image
 from cosmos_robot.datasets.sound_track import read_sound
 from cosmos_robot.datasets.video import read_video, write_video
 from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.types import Sound
 
 FACTS = {"native_canvas": [96, 96], "max_action_chunk_size": 16, "num_steps": 1, "guidance": 1.0, "fps": 10}
 FIELD = os.environ.get("COSMOS_FRAMEWORK")
@@ -82,6 +83,15 @@ def test_extend_video(call, tmp_path, video):
     assert (len(frames), fps) == (27, 10.0)
     given = read_video(video)[0]
     assert abs(frames[20].mean() - given[20].mean()) < 3  # the given frames stand first
+    assert not any("sound" in note for note in outputs(tmp_path / "a")["notes"])
+
+
+def test_an_extension_says_that_it_leaves_the_given_sound_out(call, tmp_path):
+    heard = Sound(np.zeros((2, 8000), np.float32), 8000)
+    write_video(tmp_path / "heard.mp4", np.zeros((10, 96, 96, 3), np.uint8), 10, sound=heard)
+    arguments = ("--video", tmp_path / "heard.mp4", "--extra-frames", 4, "--out", tmp_path / "a")
+    assert call("extend-video", *arguments, flags=SHORT).exit_code == 0
+    assert outputs(tmp_path / "a")["notes"] == ["the sound of the given video is left out."]
 
 
 def test_what_is_finished_is_not_generated_again(call, tmp_path):
