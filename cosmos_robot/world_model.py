@@ -95,7 +95,10 @@ class LocalWorldModel(WorldModel):
         for request in requests:
             check_prompts(self.safety, request.prompt, request.negative_prompt)
         self._warn_of_untrained_domains(requests)
-        inputs = [self._model_input(request, self.engine.action_dim) for request in requests]
+        inputs = []
+        for index, request in enumerate(requests):
+            with naming_item(index, len(requests)):
+                inputs.append(self._model_input(request, self.engine.action_dim))
         predictions = self.engine.generate(inputs, progress=progress)
         return [
             self._rollout(request, given, prediction)

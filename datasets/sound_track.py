@@ -69,6 +69,19 @@ class SoundTrack:
         self._container.mux(self._stream.encode())
 
 
+def has_sound(path: str | Path) -> bool:
+    """Whether a media file has a sound stream.
+
+    Raises:
+        MediaError: if it cannot be opened.
+    """
+    try:
+        with av.open(Path(path)) as container:
+            return bool(container.streams.audio)
+    except av.error.FFmpegError as error:
+        raise MediaError(f"the file {path} cannot be opened ({error.strerror}). Is it a whole media file?") from error
+
+
 def read_sound(path: str | Path) -> Sound | None:
     """Read the sound of a video file.
 

@@ -258,6 +258,20 @@ def test_batch_that_does_not_fit(wm):
         wm.policy([], domain="pusht")
 
 
+def test_a_batch_says_which_item_is_wrong(wm, native):
+    frames = [picture(), picture(1)]
+    with pytest.raises(errors.InvalidInputError, match=r"^item 2 of 2: .*got 3"):
+        wm.forward_dynamics(frames, [push(), np.zeros((16, 3), np.float32)], domain="pusht")
+    with pytest.raises(errors.InvalidInputError, match=r"^item 2 of 2: action_chunk_size must be"):
+        wm.forward_dynamics(frames, [push(), push(15)], domain="pusht")
+    with pytest.raises(errors.MediaError, match=r"^item 1 of 2: an image must be RGB"):
+        wm.policy([picture()[..., 0], picture()], domain="pusht")
+    with pytest.raises(errors.InvalidInputError, match=r"^item 2 of 2: the prompt is too long"):
+        wm.policy(frames, prompt=["push", "word " * 5000], domain="pusht")
+    with pytest.raises(errors.InvalidInputError, match=r"^item 1 of 2: checkpoint .* at most 16 actions; got 20"):
+        native.policy(frames, domain="pusht", action_chunk_size=20)
+
+
 def test_actions_of_another_domain(wm):
     with pytest.raises(errors.InvalidInputError, match="'av'"):
         wm.forward_dynamics(picture(), Actions(np.zeros((4, 9)), ActionSpace.ROBOT, "av"), domain="pusht")

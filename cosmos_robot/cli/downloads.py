@@ -61,8 +61,13 @@ def _fetch(url: str, target: Path) -> None:
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response, target.open("wb") as file:
             shutil.copyfileobj(response, file)
+            missing = response.length  # of what it promised; reading in pieces does not look
     except (OSError, ValueError, http.client.HTTPException) as error:  # URLError is an OSError
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise InvalidInputError(
-            f"cannot fetch {url} ({reason}). Download it yourself and put its path in the sample."
-        ) from error
+        raise _not_fetched(url, reason) from error
+    if missing:
+        raise _not_fetched(url, f"it ended {missing} bytes early")
+
+
+def _not_fetched(url: str, reason: object) -> InvalidInputError:
+    return InvalidInputError(f"cannot fetch {url} ({reason}). Download it yourself and put its path in the sample.")

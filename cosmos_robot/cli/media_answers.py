@@ -11,6 +11,7 @@ from cosmos_robot.cli.downloads import Downloads
 from cosmos_robot.cli.media_samples import MediaSample
 from cosmos_robot.cli.model_choice import ModelRecord
 from cosmos_robot.datasets.images import IMAGE_SUFFIXES, read_image, write_image
+from cosmos_robot.datasets.sound_track import has_sound
 from cosmos_robot.datasets.video import VIDEO_SUFFIXES, read_first_frame, read_video, write_video
 from cosmos_robot.errors import MediaError
 from cosmos_robot.interface.extend import extend
@@ -115,9 +116,9 @@ def read_media_request(sample: MediaSample, downloads: Downloads) -> MediaReques
     """
     extends = sample.model_mode == "extend_video"
     mode: MediaMode = "video2video" if sample.model_mode == "extend_video" else sample.model_mode
-    frames, file_fps = (
-        (None, None) if sample.vision_path is None else _vision(sample, downloads.local(sample.vision_path))
-    )
+    path = None if sample.vision_path is None else downloads.local(sample.vision_path)
+    frames, file_fps = (None, None) if path is None else _vision(sample, path)
+    silenced = extends and path is not None and has_sound(path)
     interval = sample.guidance_interval
     return MediaRequest(
         mode=mode,
@@ -143,6 +144,7 @@ def read_media_request(sample: MediaSample, downloads: Downloads) -> MediaReques
         agentic_samples_per_iteration=sample.agentic_samples_per_iteration,
         agentic_early_stop=sample.agentic_early_stop,
         seed=sample.seed,
+        notes=("the sound of the given video is left out.",) if silenced else (),
     )
 
 

@@ -10,7 +10,7 @@ import typer
 from cosmos_robot.cli.settings import MediaSettings, VideoSettings, with_settings
 
 PromptOption = Annotated[str, typer.Option(help="What is to be seen.")]
-ClipOption = Annotated[Path, typer.Option(help="The video that it starts from.")]
+ClipOption = Annotated[str, typer.Option(help="Path or URL of the video that it starts from.")]
 
 
 class ImageFormat(StrEnum):
@@ -47,13 +47,13 @@ def text2video(prompt: PromptOption, settings: VideoSettings) -> None:
 @with_settings
 def image2video(
     image: Annotated[
-        Path, typer.Option(help="The picture that it starts from: png, jpg, webp, or a video's first frame.")
+        str, typer.Option(help="Path or URL of what it starts from: a png, jpg or webp, or a video's first frame.")
     ],
     settings: VideoSettings,
     prompt: PromptOption = "",
 ) -> None:
     """Make a video that starts from a picture."""
-    _generate_one("image2video", settings, prompt=prompt, vision_path=str(image))
+    _generate_one("image2video", settings, prompt=prompt, vision_path=image)
 
 
 @with_settings
@@ -69,7 +69,7 @@ def video2video(
         "video2video",
         settings,
         prompt=prompt,
-        vision_path=str(video),
+        vision_path=video,
         condition_frame_indexes_vision=list(range(latent_frames)),
         condition_video_keep=keep.value,
     )
@@ -90,7 +90,7 @@ def extend_video(
         "extend_video",
         settings,
         prompt=prompt,
-        vision_path=str(video),
+        vision_path=video,
         extra_frames=extra_frames,
         condition_frame_indexes_vision=list(range(latent_frames)),
     )

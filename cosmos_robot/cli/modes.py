@@ -9,10 +9,10 @@ from cosmos_robot.cli.settings import Settings, with_settings
 from cosmos_robot.errors import InvalidInputError
 
 FrameOption = Annotated[
-    Path, typer.Option(help="What the camera sees: a png, jpg or webp image, or a video's first frame.")
+    str, typer.Option(help="Path or URL of what the camera sees: a png, jpg or webp, or a video's first frame.")
 ]
-VideoOption = Annotated[Path, typer.Option(help="What the camera saw: an mp4.")]
-ActionsOption = Annotated[Path, typer.Option(help="Rows of actions: json, npy or npz.")]
+VideoOption = Annotated[str, typer.Option(help="Path or URL of what the camera saw: an mp4.")]
+ActionsOption = Annotated[str, typer.Option(help="Path or URL of rows of actions: json, npy or npz.")]
 ChunkOption = Annotated[
     int | None, typer.Option(help="Actions of one generation, a multiple of 4.", show_default="the domain's")
 ]
@@ -53,7 +53,7 @@ def rollout(
     _generate_one("rollout", settings, vision_path=frame, action_path=actions, action_chunk_size=action_chunk_size)
 
 
-def _generate_one(mode: str, settings: Settings, **own: Path | int | list[float] | None) -> None:
+def _generate_one(mode: str, settings: Settings, **own: str | int | list[float] | None) -> None:
     from cosmos_robot.cli.model_choice import ModelChoice
     from cosmos_robot.cli.one_sample import generate_one
     from cosmos_robot.cli.samples import parse_sample
@@ -73,7 +73,7 @@ def _generate_one(mode: str, settings: Settings, **own: Path | int | list[float]
         "image_size": settings.image_size,
         "view_point": settings.view_point,
         "action_space": settings.action_space.value,
-        **{key: str(value) if isinstance(value, Path) else value for key, value in own.items()},
+        **own,
     }
     sample = parse_sample(raw, place=mode, folder=Path.cwd())
     model = ModelChoice(

@@ -1,5 +1,9 @@
 """Where to compute and in what precision, and whether the weights will fit."""
 
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from cosmos_robot.errors import DeviceError, InvalidInputError
@@ -83,6 +87,32 @@ def require_memory(needed: int, device: torch.device, *, what: str) -> None:
             f"{what} takes {say_bytes(needed)} on {device}, where {say_bytes(free)} are free; "
             f"use dtype='bfloat16', a smaller checkpoint or a device with more memory."
         )
+
+
+@contextmanager
+def saying_out_of_memory(device: torch.device, what: str) -> Iterator[None]:
+    """Have a generation that does not fit say what was too much, and give back what it took.
+
+    Args:
+        device: that computes.
+        what: is generated, see `say_work`.
+
+    Raises:
+        DeviceError: in place of torch's `OutOfMemoryError`.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        traceback.clear_frames(error.__traceback__)  # whoever keeps the error would keep their tensors
+        raise DeviceError(
+            f"{device} has too little memory, {say_bytes(total_memory(device))}, for {what}; "
+            f"use fewer items at once, fewer frames, a smaller size or a device with more memory."
+        ) from None
+
+
+def say_work(items: int, frames: int, size: tuple[int, int]) -> str:
+    """Format what one pass generates: items of so many frames, of so many pixels in height and width."""
+    return f"{items} item(s) of {frames} frame(s) at {size[0]}x{size[1]}"
 
 
 def say_bytes(count: int) -> str:

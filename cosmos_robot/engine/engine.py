@@ -19,6 +19,7 @@ from cosmos_robot.engine.causal_blocks import norm_silu
 from cosmos_robot.engine.compiled import compiled
 from cosmos_robot.engine.decoder_layer import PLAIN, Regions
 from cosmos_robot.engine.denoising import Guidance, Start, denoise
+from cosmos_robot.engine.device import say_work, saying_out_of_memory
 from cosmos_robot.engine.exact_steps import ExactSteps
 from cosmos_robot.engine.float8 import quantise
 from cosmos_robot.engine.frame_decoding import FrameDecoder
@@ -36,6 +37,7 @@ from cosmos_robot.engine.sound import SoundTokenizer
 from cosmos_robot.engine.understanding import UnderstandingTower
 from cosmos_robot.engine.undisturbed import undisturbed
 from cosmos_robot.errors import InvalidInputError, UnsupportedModeError
+from cosmos_robot.interface.batch import naming_item
 from cosmos_robot.types import FloatArray, ModelInput, Prediction, Progress
 
 
@@ -153,20 +155,25 @@ class Engine:
         Raises:
             UnsupportedModeError: if the checkpoint has no action heads.
             InvalidInputError: if a request does not fit the checkpoint.
+            DeviceError: if the memory does not hold it.
         """
         with undisturbed(self.device):
             return self._generate(requests, progress, as_float)
 
     def _generate(self, requests: Sequence[ModelInput], progress: Progress | None, as_float: bool) -> list[Prediction]:
-        for request in requests:
-            self._check(request)
+        for index, request in enumerate(requests):
+            with naming_item(index, len(requests)):
+                self._check(request)
         kinds = [(self._layout(r), r.num_steps, r.guidance, r.shift, r.canvas.padded) for r in requests]
         lengths = [len(self._tokens(request, request.prompt)) for request in requests]
         cut = batches(kinds, lengths, self.max_batch)
         step_done = counter(progress, sum(requests[batch[0]].num_steps for batch in cut))
         answers: dict[int, Prediction] = {}
         for batch in cut:
-            predictions = self._generate_batch([requests[i] for i in batch], step_done, as_float)
+            first = requests[batch[0]]
+            what = say_work(len(batch), first.action_chunk_size + 1, first.canvas.padded)
+            with saying_out_of_memory(self.device, what):
+                predictions = self._generate_batch([requests[i] for i in batch], step_done, as_float)
             answers.update(zip(batch, predictions, strict=True))
         return [answers[i] for i in range(len(requests))]
 

@@ -15,6 +15,7 @@ from cosmos_robot.domains.canvas import native_canvas
 from cosmos_robot.engine.batching import batches, counter
 from cosmos_robot.engine.conditioning import cover_pixels
 from cosmos_robot.engine.denoising import Guidance, Start, denoise
+from cosmos_robot.engine.device import say_work, saying_out_of_memory
 from cosmos_robot.engine.generation import Latents
 from cosmos_robot.engine.layout import TEMPORAL_FACTOR, SequenceLayout
 from cosmos_robot.engine.noise import draw_noise
@@ -115,6 +116,7 @@ def generate_media(
     Raises:
         UnsupportedModeError: if sound is asked of a checkpoint that has none.
         InvalidInputError: if a request does not fit the checkpoint.
+        DeviceError: if the memory does not hold it.
     """
     with undisturbed(engine.device):
         return _generate(engine, requests, progress, as_float=as_float)
@@ -133,7 +135,9 @@ def _generate(
     step_done = counter(progress, sum(steps))
     answers: dict[int, MediaOutput] = {}
     for batch in cut:
-        outputs = _generate_batch(engine, [requests[i] for i in batch], step_done, as_float=as_float)
+        first = requests[batch[0]]
+        with saying_out_of_memory(engine.device, say_work(len(batch), first.num_frames, first.size)):
+            outputs = _generate_batch(engine, [requests[i] for i in batch], step_done, as_float=as_float)
         answers.update(zip(batch, outputs, strict=True))
     return [answers[i] for i in range(len(requests))]
 

@@ -23,7 +23,12 @@ def tokenize(tokenizer: Any, prompt: str, *, use_system_prompt: bool, image: boo
     if use_system_prompt:
         messages.insert(0, {"role": "system", "content": IMAGE_SYSTEM_PROMPT if image else VIDEO_SYSTEM_PROMPT})
     encoded = tokenizer.apply_chat_template(
-        messages, tokenize=True, add_generation_prompt=True, add_vision_id=False, return_dict=True
+        messages,
+        tokenize=True,
+        add_generation_prompt=True,
+        add_vision_id=False,
+        return_dict=True,
+        tokenizer_kwargs={"verbose": False},  # a prompt that is too long is refused, in words of our own
     )
     start_of_generation = tokenizer.convert_tokens_to_ids("<|vision_start|>")
     return (*encoded.input_ids, tokenizer.eos_token_id, start_of_generation)

@@ -40,7 +40,11 @@ def read_observations(given: Any) -> tuple[list[Observation], bool]:
     items = list(given) if batched else [given]
     if not items:
         raise MediaError("the batch of observations is empty.")
-    return [item if isinstance(item, Observation) else Observation(item) for item in items], batched
+    observations = []
+    for index, item in enumerate(items):
+        with naming_item(index, len(items)):
+            observations.append(item if isinstance(item, Observation) else Observation(item))
+    return observations, batched
 
 
 def read_clips(given: Any) -> tuple[list[Frames], bool]:

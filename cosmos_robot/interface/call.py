@@ -10,7 +10,7 @@ import numpy as np
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.errors import InvalidInputError
-from cosmos_robot.interface.batch import read_actions, read_states
+from cosmos_robot.interface.batch import naming_item, read_actions, read_states
 from cosmos_robot.interface.request import ActionOptions, ActionRequest
 from cosmos_robot.types import ActionMode, Actions, ActionSpace, FloatArray, Observation, Progress, require_chunk_size
 
@@ -54,7 +54,11 @@ class ActionCall:
         Raises:
             InvalidInputError: if they have not the domain's width, or are marked with another space.
         """
-        return [self._mark(item) for item in read_actions(given, count, batched=batched)]
+        marked = []
+        for index, item in enumerate(read_actions(given, count, batched=batched)):
+            with naming_item(index, count):
+                marked.append(self._mark(item))
+        return marked
 
     def chunk_size(self, given: int | None) -> int:
         """How many actions one generation has: as the caller says, or as the domain does.
@@ -94,10 +98,12 @@ class ActionCall:
         prompts = spread_texts(options.get("prompt", ""), count, "prompt")
         negatives = spread_texts(options.get("negative_prompt", ""), count, "negative_prompt")
         seeds = spread_seeds(options.get("seed", 0), count)
-        return [
-            self._request(mode, prompt=prompt, negative_prompt=negative, seed=seed, **fields)
-            for fields, prompt, negative, seed in zip(items, prompts, negatives, seeds, strict=True)
-        ]
+        requests = []
+        for index, fields in enumerate(items):
+            own = {"prompt": prompts[index], "negative_prompt": negatives[index], "seed": seeds[index]}
+            with naming_item(index, count):
+                requests.append(self._request(mode, **own, **fields))
+        return requests
 
     def _request(self, mode: ActionMode, **fields: Any) -> ActionRequest:
         options = self.options

@@ -64,6 +64,25 @@ def test_what_cannot_be_fetched(server):
                 downloads.local(url)
 
 
+def test_what_is_cut_off():
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"0" * 30)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server, Downloads() as downloads:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(InvalidInputError, match=r"cannot fetch .* \(it ended 70 bytes early\)"):
+            downloads.local(f"http://127.0.0.1:{server.server_port}/a.json")
+        thread.join()
+
+
 def test_a_sample_with_urls_runs(server, cosmos_robot, world_model, samples_file, frame, normalised, tmp_path):
     address, _ = server
     samples = samples_file({"vision_path": f"{address}/{frame.name}", "action_path": f"{address}/{normalised.name}"})

@@ -17,6 +17,7 @@ from cosmos_robot.datasets.images import read_image
 from cosmos_robot.datasets.sound_track import read_sound
 from cosmos_robot.datasets.video import read_video, write_video
 from cosmos_robot.errors import InvalidInputError
+from cosmos_robot.types import Sound
 
 FACTS = {"native_canvas": [96, 96], "max_action_chunk_size": 16, "num_steps": 1, "guidance": 1.0, "fps": 10}
 FIELD = os.environ.get("COSMOS_FRAMEWORK")
@@ -82,6 +83,15 @@ def test_extend_video(call, tmp_path, video):
     assert (len(frames), fps) == (27, 10.0)
     given = read_video(video)[0]
     assert abs(frames[20].mean() - given[20].mean()) < 3  # the given frames stand first
+    assert not any("sound" in note for note in outputs(tmp_path / "a")["notes"])
+
+
+def test_an_extension_says_that_it_leaves_the_given_sound_out(call, tmp_path):
+    heard = Sound(np.zeros((2, 8000), np.float32), 8000)
+    write_video(tmp_path / "heard.mp4", np.zeros((10, 96, 96, 3), np.uint8), 10, sound=heard)
+    arguments = ("--video", tmp_path / "heard.mp4", "--extra-frames", 4, "--out", tmp_path / "a")
+    assert call("extend-video", *arguments, flags=SHORT).exit_code == 0
+    assert outputs(tmp_path / "a")["notes"] == ["the sound of the given video is left out."]
 
 
 def test_what_is_finished_is_not_generated_again(call, tmp_path):
@@ -195,6 +205,62 @@ def test_bad_input_is_one_sentence(change, message, call, tmp_path):
     assert re.search(message, result.stderr), result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "out" / "sample").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("text2image --prompt {empty}", "the prompt is empty"),
+        ("text2video --prompt {long}", r"the prompt is too long: \d+ tokens, at most 4096"),
+        (
+            "text2image --prompt a --negative-prompt {long}",
+            r"the negative prompt is too long: \d+ tokens, at most 4096",
+        ),
+        ("text2video --prompt a --height 3000 --width 4000", "past the tables: .* 720x1280"),
+        ("text2image --prompt a --resolution 1080", "256, 480, 704, 720, 768"),
+        ("text2video --prompt a --aspect-ratio 21,9", "1,1; 4,3; 3,4; 16,9; 9,16"),
+        ("text2video --prompt a --num-frames 198", "2 to 197 frames .at most 397 at 256"),
+        ("text2video --prompt a --num-frames 1", "For an image use text2image"),
+        ("image2video --image broken.png", "damaged"),
+        ("image2video --image bomb.png", "too large"),
+        ("image2video --image http://127.0.0.1:1/a.png", "cannot fetch http://127.0.0.1:1/a.png "),
+        ("image2video --image clip.mp4 --resolution 1080", "unknown resolution"),
+        ("video2video --video short.mp4", "shorter than its conditioning frames: .* 5 frames, the video has 4"),
+        ("extend-video --video short.mp4", "shorter than its conditioning frames"),
+        ("extend-video --video clip.mp4 --num-frames 5", "no new one"),
+        ("video2video --video broken.mp4", "does not decode"),
+        ("text2video --prompt a --enable-sound", "no sound tokenizer"),
+    ],
+)
+def test_bad_input_of_a_command_is_one_sentence_and_nothing_is_written(
+    arguments, message, cosmos_robot, checkpoint_folder, tmp_path
+):
+    for name in ("broken.png", "broken.mp4"):
+        (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    Image.new("1", (8000, 8000)).save(tmp_path / "bomb.png")
+    for name, count in (("short", 4), ("clip", 9)):
+        write_video(tmp_path / f"{name}.mp4", np.zeros((count, 64, 64, 3), np.uint8), 10)
+    words = {"{empty}": " ", "{long}": "word " * 5000}
+    there = sorted(tmp_path.rglob("*"))
+    result = cosmos_robot(
+        *(words.get(word, word) for word in arguments.split()), "--checkpoint", checkpoint_folder, "--device", "cpu"
+    )
+    assert result.exit_code == 2
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("loading ")]
+    assert len(lines) == 1
+    assert re.match(f"error: .*{message}", lines[0])
+    assert sorted(tmp_path.rglob("*")) == there
+
+
+def test_a_url_on_the_command_line_is_fetched(call, frame, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "cosmos_robot.cli.downloads.Downloads.local", lambda self, location: asked.append(location) or frame
+    )
+    url = "https://example.org/a.png?raw=1"
+    assert call("image2video", "--image", url, "--out", tmp_path / "a", flags=SHORT).exit_code == 0
+    assert set(asked) == {url}
+    assert json.loads((tmp_path / "a" / "sample_args.json").read_text())["vision_path"] == url
 
 
 def test_sound_of_a_checkpoint_without_it(cosmos_robot, checkpoint_folder, tmp_path):
