@@ -11,7 +11,7 @@ MODES = ["text2image", "text2video", "image2video", "video2video"]
 
 
 def assert_same(output, expected):
-    frames = output.frames.numpy()
+    frames = output.frames
     assert frames.shape == expected.video.shape
     assert np.abs(frames - expected.video).max() <= TOLERANCE
     if expected.sound is None:
