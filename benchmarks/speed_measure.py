@@ -1,6 +1,7 @@
 """Timing contenders turn by turn, and looking once at what they do: kernels, the host's part, memory."""
 
 import statistics
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -94,10 +95,9 @@ class Measured:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def seconds(work: Callable[[], object], clock: Clock | None = None) -> float:
+def seconds(work: Callable[[], object], now: Callable[[], float] = time.perf_counter) -> float:
     """Time a call, the device's work included."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    now = (clock or Clock()).now
     wait(device)
     start = now()
     work()
@@ -114,7 +114,8 @@ class Bench:
         device: that everyone runs on.
         rounds: of everyone, at most.
         costs: what is learnt from each measurement; None learns nothing.
-        clock: that tells the time.
+        clock: that tells when time is up.
+        now: seconds by which answers are timed; None is the clock's.
         end: by the clock, when all is to be over; whoever is not ready then, and a round that is not whole, is left.
         weights_bytes: of the weights that are measured, on the device.
         looks: what was seen so far, by case and contender: nobody is looked at twice.
@@ -125,6 +126,7 @@ class Bench:
     rounds: int
     costs: Costs | None = None
     clock: Clock = field(default_factory=Clock)
+    now: Callable[[], float] | None = None
     end: float = float("inf")
     weights_bytes: int = 0
     looks: dict[tuple[str, str], Look] = field(default_factory=dict)
@@ -208,7 +210,7 @@ class Bench:
 
     def _round(self, case: Case, one: Contender, steps: tuple[int, int]) -> Times:
         one.ready()
-        few, more = (seconds(partial(one.ask, case, count), self.clock) for count in steps)
+        few, more = (seconds(partial(one.ask, case, count), self.now or self.clock.now) for count in steps)
         return few, more
 
 
