@@ -93,9 +93,9 @@ def main(
     began = clock.now()
     torch.set_num_threads(1 if own_time else threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    form, pipeline = _weights(device, tiny=tiny)
     if own_time and device.type == "cuda":
         raise InvalidInputError("a GPU's work is no CPU time of this process; leave --own-time out.")
+    form, pipeline = _weights(device, tiny=tiny)
     peaks = measure_peaks(device, pipeline.transformer.dtype, tiny=tiny, now=own or clock.now)
     end, rounds = began + 60 * minutes, 1 if tiny else rounds
     run = _speed_run(form, pipeline, peaks, rounds=rounds, end=end, each=not tiny, now=own)
