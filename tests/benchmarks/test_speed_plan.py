@@ -191,3 +191,18 @@ def test_answers_can_be_timed_by_another_measure_than_the_clock():
     bench = Bench(H200, torch.device("cpu"), rounds=3, clock=clock, now=lambda: own[0], end=900.0)
     [row] = bench.measure(case, [Contender(ENGINE, ask)], Work(1.0, 1.0, 1.0), steps=(4, 12)).rows
     assert (row.chunk_s, row.step_ms, row.rounds) == (0.5, 125.0, 3)
+
+
+def test_what_the_first_answer_after_another_contender_pays_is_no_steps():
+    clock, last = Machine().clock, []
+    case = Case("policy", "pusht", 96, 96, 256, 16, 4)
+
+    def ask(name, steps):
+        clock.spend(1.0 + steps / 8 + (0.4 if last[-1:] != [name] else 0.0))
+        last.append(name)
+        return []
+
+    everyone = [Contender(name, lambda case, steps, name=name: ask(name, steps)) for name in (BASELINE, ENGINE)]
+    bench = Bench(H200, torch.device("cpu"), rounds=2, clock=clock, end=900.0)
+    rows = bench.measure(case, everyone, Work(1.0, 1.0, 1.0), steps=(4, 12)).rows
+    assert [row.step_ms for row in rows] == [pytest.approx(125.0)] * 2
