@@ -23,8 +23,8 @@ RANKING = {
 }
 """The exact steps in the order in which they are added, by what was expected of them, and what each switches on."""
 
-NOT_ON_A_CPU = ("graphs", "compiled", "overlapped_copies")
-"""Off by the device there, or without anything to do."""
+NOT_ON_A_CPU = ("overlapped_copies",)
+"""Without anything to do there."""
 
 RECORDED = 3
 """Answers until a denoising step is replayed: its shapes are new, then known and recorded, then there."""
@@ -74,14 +74,15 @@ def contenders(pipeline: Any, *, each: bool = True) -> list[Contender]:
         pipeline: `Cosmos3OmniPipeline`.
         each: add the exact steps one by one; else the plain engine and the whole one alone are measured.
     """
-    cuda = pipeline.transformer.proj_in.weight.device.type == "cuda"
+    device = pipeline.transformer.proj_in.weight.device
+    cuda, decided = device.type == "cuda", ExactSteps().on(device)
     blocks = CompiledBlocks(pipeline.transformer)
     found = [_pipeline(BASELINE, pipeline, blocks.off)]
     if cuda:
         found.append(_pipeline(COMPILED, pipeline, blocks.on, compiles=True))
     exact = ExactSteps.none()
     found.append(_engine(PLAIN, pipeline, exact, "a prompt is understood once, steps run the generation tower alone"))
-    wanted = [name for name in RANKING if cuda or name not in NOT_ON_A_CPU]
+    wanted = [name for name in RANKING if getattr(decided, name) and (cuda or name not in NOT_ON_A_CPU)]
     for name in wanted:
         exact = replace(exact, **{name: True})
         last = name == wanted[-1]

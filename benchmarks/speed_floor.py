@@ -72,7 +72,13 @@ class Work:
         return num_steps * self.step_floor(peaks, float8=float8) + self.rest_floor(peaks)
 
 
-def measure_peaks(device: torch.device, dtype: torch.dtype, *, tiny: bool = False) -> Peaks:
+def measure_peaks(
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    tiny: bool = False,
+    now: Callable[[], float] = time.perf_counter,
+) -> Peaks:
     """Measure the rates; a second or two on a GPU."""
     cuda = device.type == "cuda"
     side, tokens = (8192, 8192) if cuda else (256, 256) if tiny else (1024, 1024)
@@ -81,14 +87,14 @@ def measure_peaks(device: torch.device, dtype: torch.dtype, *, tiny: bool = Fals
     block = torch.empty((1 << 30) if cuda else (1 << 23) if tiny else (1 << 27), device=device, dtype=torch.uint8)
     other = torch.empty_like(block)
     return Peaks(
-        matmul=2 * side**3 / best_time(lambda: left @ right, device),
+        matmul=2 * side**3 / best_time(lambda: left @ right, device, now=now),
         float8=_float8(side, device) if cuda and torch.cuda.get_device_capability(device) >= (8, 9) else None,
         attention=4
         * heads.shape[1]
         * tokens**2
         * 128
-        / best_time(lambda: F.scaled_dot_product_attention(heads, heads, heads), device),
-        bandwidth=2 * block.numel() / best_time(lambda: other.copy_(block), device),
+        / best_time(lambda: F.scaled_dot_product_attention(heads, heads, heads), device, now=now),
+        bandwidth=2 * block.numel() / best_time(lambda: other.copy_(block), device, now=now),
     )
 
 
@@ -104,16 +110,21 @@ def _float8(side: int, device: torch.device) -> float:
     return 2 * side**3 / best_time(product, device)
 
 
-def best_time(work: Callable[[], object], device: torch.device, repeats: int = 8) -> float:
+def best_time(
+    work: Callable[[], object],
+    device: torch.device,
+    repeats: int = 8,
+    now: Callable[[], float] = time.perf_counter,
+) -> float:
     """Least seconds of a repetition, after one that is not counted."""
     work()
     times = []
     for _ in range(repeats):
         wait(device)
-        start = time.perf_counter()
+        start = now()
         work()
         wait(device)
-        times.append(time.perf_counter() - start)
+        times.append(now() - start)
     return min(times)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from cosmos_robot.benchmarks.speed_cases import Case, smaller
-from cosmos_robot.benchmarks.speed_contenders import BASELINE, COMPILED, ENGINE
+from cosmos_robot.benchmarks.speed_contenders import BASELINE, COMPILED, ENGINE, PLAIN
 
 BRIDGE, STEPS = "bridge_orig_lerobot", 30
 FP8 = "preset fp8"
@@ -67,12 +67,13 @@ def plan_on_cuda() -> list[Comparison]:
 
 
 def plan_on_a_cpu(batches: list[int] | None) -> list[Comparison]:
-    """Forward dynamics with each exact step, the other modes with all."""
+    """Forward dynamics of one item with each exact step, of a batch without and with all, the other modes with all."""
     cases = [case for case in ON_A_CPU if batches is None or case.batch in batches]
+    first = {"forward_dynamics": (BASELINE, PLAIN, ENGINE)}
     return [
         Comparison("steps", case, None)
-        if case.mode == "forward_dynamics"
-        else Comparison("rest", case, (BASELINE, ENGINE))
+        if case == ON_A_CPU[0]
+        else Comparison("rest", case, first.get(case.mode, (BASELINE, ENGINE)))
         for case in cases
     ]
 

@@ -9,7 +9,7 @@ from cosmos_robot.benchmarks.speed_clock import TimeIsUpError
 from cosmos_robot.benchmarks.speed_contenders import BASELINE, ENGINE, Contender
 from cosmos_robot.benchmarks.speed_cost import Costs
 from cosmos_robot.benchmarks.speed_floor import Work
-from cosmos_robot.benchmarks.speed_measure import Bench, Row
+from cosmos_robot.benchmarks.speed_measure import FAILURES, Bench, Row
 from cosmos_robot.benchmarks.speed_plan import Comparison, steps_apart
 
 
@@ -72,8 +72,9 @@ class SpeedRun:
                 asked[BASELINE].ready()
                 answers = [asked[name].ask(single, 2) for name in (ENGINE, BASELINE)]
                 self.differences[single.name] = difference(single, answers[0], answers[1])
-        except TimeIsUpError:
-            self.left_out.append({"part": "differences", "case": single.name, "who": ENGINE, "why": "time was up"})
+        except (TimeIsUpError, *FAILURES) as error:
+            why = type(error).__name__ if isinstance(error, Exception) else "time was up"
+            self.left_out.append({"part": "differences", "case": single.name, "who": ENGINE, "why": why})
 
     def result(self) -> dict[str, Any]:
         """Everything that was measured, and what was not."""

@@ -7,6 +7,7 @@ out by the latent frame, so that the first can be used while the last is still c
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers.video_processor import VideoProcessor
@@ -67,18 +68,35 @@ class Autoencoder:
         The order of operations is diffusers': resize to the floored size as 8-bit images, scale down bicubically,
         pad at right and bottom by reflection (by replication where the padding is wider than the picture).
         """
-        images = [Image.fromarray(frame) for frame in frames]
-        height, width = canvas.floored
-        clip = self._processor.preprocess_video(images, height=height, width=width)[0].transpose(0, 1)
-        clip = clip.to(self._vae.device, torch.float32)
+        if frames.shape[1:3] == canvas.floored:
+            clip = self._scaled(frames)
+        else:
+            images = [Image.fromarray(frame) for frame in frames]
+            height, width = canvas.floored
+            clip = self._processor.preprocess_video(images, height=height, width=width)[0].transpose(0, 1)
+            clip = clip.to(self._vae.device, torch.float32)
         if canvas.content != canvas.floored:
-            clip = F.interpolate(clip, size=canvas.content, mode="bicubic", align_corners=False, antialias=True)
+            clip = F.interpolate(
+                clip.contiguous(), size=canvas.content, mode="bicubic", align_corners=False, antialias=True
+            )
         bottom, right = (p - c for p, c in zip(canvas.padded, canvas.content, strict=True))
         if bottom or right:
             wide = right >= canvas.content[1] or bottom >= canvas.content[0]
             clip = F.pad(clip, (0, right, 0, bottom), mode="replicate" if wide else "reflect")
         pixels: Tensor = clip.transpose(0, 1).unsqueeze(0)
         return pixels
+
+    def _scaled(self, frames: Frames) -> Tensor:
+        """Frames that need no resizing, uint8 `[N, H, W, 3]`, to float32 `[N, 3, H, W]` in [-1, 1], on the device.
+
+        The same two operations as diffusers' processor, to the last bit, without its way over images and the host's
+        float32: of a clip of 61 frames of 480x832 that takes two seconds.
+        """
+        device = self._vae.device
+        clip = torch.from_numpy(np.require(frames, requirements=["C", "W"])).to(device).permute(0, 3, 1, 2).float()
+        # A tensor: CUDA multiplies by the reciprocal of a number, whose last bit is another.
+        levels = torch.full((), 255.0, device=device)
+        return clip.div_(levels).mul_(2.0).sub_(1.0)
 
     @torch.no_grad()
     def encode(self, pixels_BCTHW: Tensor, canvas: Canvas) -> Tensor:

@@ -17,6 +17,9 @@ from torch import Tensor
 from cosmos_robot.engine.offload import lent, understanding_parts
 from cosmos_robot.engine.rotary import Rotary, rotate
 
+KEPT_BYTES = 2 << 30
+"""The most that prompts may take together: on Nano a hundred captions of actions, or fourteen of videos."""
+
 
 @dataclass(frozen=True, eq=False)
 class PromptKeys:
@@ -32,6 +35,11 @@ class PromptKeys:
     values: tuple[Tensor, ...]
     length: int
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the keys and values."""
+        return sum(layer.nbytes for layer in (*self.keys, *self.values))
+
 
 class UnderstandingTower:
     """Turns token ids into `PromptKeys`, and keeps the most recently used ones.
@@ -39,13 +47,16 @@ class UnderstandingTower:
     Args:
         transformer: a `Cosmos3OmniTransformer`; its modules are called, so that LoRA and quantisation hold.
         capacity: number of prompts kept (Nano: 147 kB a token).
+        max_bytes: that they may take together; the newest is kept whatever it takes.
         offloaded: whether its weights lie with the host and are lent to the device; see `offload`.
     """
 
-    def __init__(self, transformer: Any, *, capacity: int = 64, offloaded: bool = False) -> None:
+    def __init__(
+        self, transformer: Any, *, capacity: int = 64, max_bytes: int = KEPT_BYTES, offloaded: bool = False
+    ) -> None:
         self._transformer = transformer
         self._offloaded = offloaded
-        self._capacity = capacity
+        self._capacity, self._max_bytes = capacity, max_bytes
         self._kept: OrderedDict[tuple[int, ...], PromptKeys] = OrderedDict()
 
     def __call__(self, token_ids: tuple[int, ...]) -> PromptKeys:
@@ -56,9 +67,14 @@ class UnderstandingTower:
         with torch.no_grad():
             found = self.compute(token_ids)
         self._kept[token_ids] = found
-        if len(self._kept) > self._capacity:
+        while len(self._kept) > 1 and (len(self._kept) > self._capacity or self.kept_bytes > self._max_bytes):
             self._kept.popitem(last=False)
         return found
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory of all that is kept."""
+        return sum(prompt.nbytes for prompt in self._kept.values())
 
     def clear(self) -> None:
         """Forget every prompt, as is needed after the weights were changed."""

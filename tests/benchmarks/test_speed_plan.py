@@ -14,7 +14,7 @@ from cosmos_robot.benchmarks.speed_contenders import BASELINE, COMPILED, ENGINE,
 from cosmos_robot.benchmarks.speed_cost import COMPILING_S, Costs
 from cosmos_robot.benchmarks.speed_floor import Work
 from cosmos_robot.benchmarks.speed_measure import Bench, Look
-from cosmos_robot.benchmarks.speed_plan import FP8, HEADLINE, LARGE, SMALL, Comparison, plan_on_cuda, steps_apart
+from cosmos_robot.benchmarks.speed_plan import FP8, HEADLINE, LARGE, SMALL, plan_on_cuda, steps_apart
 from cosmos_robot.benchmarks.speed_run import SpeedRun
 from cosmos_robot.benchmarks.speed_targets import headline, reached
 from cosmos_robot.errors import MissingDependencyError
@@ -176,4 +176,33 @@ def test_rounds_that_are_not_whole_do_not_count():
     measured = bench.measure(case, everyone, Work(1.0, 1.0, 1.0), steps=(4, 12))
     assert [row.rounds for row in measured.rows] == [2, 2]
     assert measured.rows[0].step_ms == pytest.approx(1000.0)
-    assert Comparison("rest", case, None).who is None
+
+
+def test_answers_can_be_timed_by_another_measure_than_the_clock():
+    """On a machine with other work the clock goes on while nothing is done here."""
+    clock, own = Machine().clock, [0.0]
+    case = Case("policy", "pusht", 96, 96, 256, 16, 4)
+
+    def ask(case, steps):
+        clock.spend(100.0)
+        own[0] += steps / 8
+        return []
+
+    bench = Bench(H200, torch.device("cpu"), rounds=3, clock=clock, now=lambda: own[0], end=900.0)
+    [row] = bench.measure(case, [Contender(ENGINE, ask)], Work(1.0, 1.0, 1.0), steps=(4, 12)).rows
+    assert (row.chunk_s, row.step_ms, row.rounds) == (0.5, 125.0, 3)
+
+
+def test_what_the_first_answer_after_another_contender_pays_is_no_steps():
+    clock, last = Machine().clock, []
+    case = Case("policy", "pusht", 96, 96, 256, 16, 4)
+
+    def ask(name, steps):
+        clock.spend(1.0 + steps / 8 + (0.4 if last[-1:] != [name] else 0.0))
+        last.append(name)
+        return []
+
+    everyone = [Contender(name, lambda case, steps, name=name: ask(name, steps)) for name in (BASELINE, ENGINE)]
+    bench = Bench(H200, torch.device("cpu"), rounds=2, clock=clock, end=900.0)
+    rows = bench.measure(case, everyone, Work(1.0, 1.0, 1.0), steps=(4, 12)).rows
+    assert [row.step_ms for row in rows] == [pytest.approx(125.0)] * 2

@@ -5,9 +5,12 @@ import pytest
 import torch
 from action_case import CHUNK, SIZES, model_input, recording
 from diffusers import AutoencoderKLWan
+from diffusers.video_processor import VideoProcessor
+from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from cosmos_robot.benchmarks.random_checkpoint import RandomCheckpoint
+from cosmos_robot.domains.canvas import native_canvas
 from cosmos_robot.engine.autoencoder import Autoencoder
 from cosmos_robot.engine.causal_blocks import norm_silu
 from cosmos_robot.engine.causal_encoder import CausalEncoder
@@ -131,3 +134,19 @@ def test_only_as_many_items_together_as_fit(monkeypatch):
     assert autoencoder.items_at_once(latents) > 3
     monkeypatch.setattr("cosmos_robot.engine.autoencoder.free_memory", lambda device: 10**6)
     assert autoencoder.items_at_once(latents) == 1
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_frames_of_the_right_size_are_scaled_as_diffusers_does_it_to_the_last_bit(count, engines, monkeypatch):
+    """All 256 levels; a read-only array, as videos are given, too."""
+    autoencoder = engines("nano").autoencoder
+    frames = np.random.default_rng(0).permutation(np.arange(count * 32 * 48 * 3) % 256).astype(np.uint8)
+    frames = frames.reshape(count, 32, 48, 3)
+    frames.flags.writeable = False
+    canvas = native_canvas(32, 48, (32, 48))
+    images = [Image.fromarray(frame) for frame in frames]
+    expected = VideoProcessor(vae_scale_factor=16).preprocess_video(images, height=32, width=48)
+    monkeypatch.setattr(autoencoder, "_processor", None)
+    ours = autoencoder.pixels(frames, canvas)
+    assert ours.dtype == torch.float32
+    assert torch.equal(ours, expected)

@@ -128,3 +128,25 @@ def test_frames_copied_while_others_are_decoded_are_whole():
     requests = [model_input("forward_dynamics", *recording(SIZES[0], seed=i), seed=i) for i in range(4)]
     for ours, expected in zip(engine.generate(requests), late.generate(requests), strict=True):
         assert np.abs(ours.frames.astype(int) - expected.frames).max() <= 1
+
+
+def test_recorded_again_after_all_were_given_up():
+    """The graphs' memory has ended with the last of them; the next has its own."""
+    engine, plain = plainly(ExactSteps()), plainly()
+    request = model_input("policy", *recording(SIZES[0]))
+    expected = plain.generate([request], as_float=True)[0]
+    for _ in range(2):
+        for _ in range(3):
+            ours = engine.generate([request], as_float=True)[0]
+            np.testing.assert_allclose(ours.actions, expected.actions, atol=2e-3)
+        assert len(engine.loops) == 1
+        engine.loops.clear()
+
+
+def test_the_callers_inference_mode_and_autocast_change_nothing(cuda_engine):
+    request = model_input("policy", *recording(SIZES[0]), seed=9)
+    expected = cuda_engine.generate([request], as_float=True)[0]
+    with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16):
+        inside = [cuda_engine.generate([request], as_float=True)[0] for _ in range(3)]
+    for ours in (*inside, cuda_engine.generate([request], as_float=True)[0]):
+        np.testing.assert_allclose(ours.actions, expected.actions, atol=1e-4)

@@ -43,3 +43,19 @@ def test_least_recently_used_is_forgotten(pipelines):
     tower((1, 4))
     assert tower((1, 2)) is first
     assert tower((1, 3)) is not second
+
+
+def test_bounded_in_memory_too(pipelines):
+    """Long prompts fill a device before there are many; the newest is kept even where it is too large alone."""
+    transformer = pipelines("nano").transformer
+    one = UnderstandingTower(transformer)((1, 2, 3)).nbytes
+    assert one == 3 * 2 * 3 * 2 * 16 * 4  # layers, keys and values, tokens, heads, their width, bytes
+    tower = UnderstandingTower(transformer, max_bytes=2 * one)
+    first = tower((1, 2, 3))
+    tower((1, 2, 4))
+    assert tower((1, 2, 3)) is first
+    tower((1, 2, 5))
+    tower((1, 2, 6))
+    assert (tower.kept_bytes, tower((1, 2, 3)) is first) == (2 * one, False)
+    small = UnderstandingTower(transformer, max_bytes=1)
+    assert small((1, 2)) is small((1, 2))
