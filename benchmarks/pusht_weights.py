@@ -21,6 +21,7 @@ from cosmos_robot.benchmarks.embedded import EmbeddedReport, measure, table, wri
 from cosmos_robot.errors import CheckpointError
 from cosmos_robot.training.pusht_model import make_weights
 from cosmos_robot.training.pusht_settings import PushTFolders, PushTTraining
+from cosmos_robot.training.stop_request import TrainingStopped
 from cosmos_robot.world_model import EMBEDDED
 
 CARD = "README.md"
@@ -108,7 +109,11 @@ def main(
     began, folders, settings = time.monotonic(), PushTFolders(out), PushTTraining()
     if hours is not None:
         settings = settings.in_hours(hours)
-    checkpoint = make_weights(folders, settings, workers=workers)
+    try:
+        checkpoint = make_weights(folders, settings, workers=workers)
+    except TrainingStopped as stopped:
+        typer.echo(str(stopped), err=True)
+        raise typer.Exit(130) from stopped
     report = measure(checkpoint, folders.held_out)
     write(report, out / "report")
     (checkpoint / CARD).write_text(model_card(report, settings, folders, folder_size(checkpoint)))

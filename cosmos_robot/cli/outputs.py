@@ -220,13 +220,23 @@ def require_replaceable(folder: Path) -> None:
 def _is_free(folder: Path) -> bool:
     if folder.exists():
         return folder.is_dir() and not any(folder.iterdir())
-    above = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):  # found out now, not after an hour
-        raise InvalidInputError(
-            f"cannot make the folder {folder}: {above} is not a folder that may be written to. "
-            f"Choose another with --out."
-        )
+    require_writable(folder)
     return True
+
+
+def require_writable(folder: Path) -> None:
+    """Check that files can be put into a folder that is there or can be made: now, not after an hour.
+
+    Raises:
+        InvalidInputError: if they cannot.
+    """
+    place = folder.absolute()
+    above = next(parent for parent in (place, *place.parents) if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        what = f"write into {folder}" if above == place else f"make the folder {folder}"
+        raise InvalidInputError(
+            f"cannot {what}: {above} is not a folder that may be written to. Choose another with --out."
+        )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ The checkpoint's own autoencoder makes the latents, once. What is trained follow
 tower, the timestep embedder, and the projections in and out; the understanding tower is left as it is.
 """
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from cosmos_robot.domains.domain import Domain
 from cosmos_robot.engine.checkpoint import CheckpointFacts
 from cosmos_robot.engine.engine import Engine
-from cosmos_robot.errors import InvalidInputError, UnsupportedModeError
+from cosmos_robot.errors import InvalidInputError, UnsupportedModeError, UntrainedDomainWarning
 from cosmos_robot.training.finished_training import write_adapter, write_checkpoint
 from cosmos_robot.training.flow_matching import FlowMatching
 from cosmos_robot.training.post_training import PostTrainer, PostTraining
@@ -137,6 +138,8 @@ def fine_tune(
     )
     transformer = pipeline.transformer
     require_fits(transformer.config, domain)
+    if config.lora is not None:
+        _warn_of_heads_that_know_nothing(facts, domain)
     cutter = WindowCutter(Engine.from_pipeline(pipeline).autoencoder, facts, domain, chunk, config.stride)
     windows, canvas = cutter.cached(episodes, out / "windows")
     prepare_weights(transformer, config)
@@ -180,6 +183,17 @@ def require_fits(config: Any, domain: Domain) -> None:
         raise InvalidInputError(
             f"domain {domain.name!r} has the id {domain.domain_id}; this checkpoint has 0 to "
             f"{config.num_embodiment_domains - 1}."
+        )
+
+
+def _warn_of_heads_that_know_nothing(facts: CheckpointFacts, domain: Domain) -> None:
+    known = facts.domain_ids
+    if known is not None and domain.domain_id not in known:
+        warnings.warn(
+            f"adapters leave the action heads as they are, and those of domain {domain.name!r} (id {domain.domain_id}) "
+            f"are not among those that were trained, {', '.join(map(str, known))}; train the weights themselves first.",
+            UntrainedDomainWarning,
+            stacklevel=3,
         )
 
 

@@ -118,7 +118,7 @@ def test_metrics_are_the_figures(perfect):
     assert written["rollout"]["psnr"] == figures.rollout.psnr
     assert written["environment_seed"] == figures.environment_seed
     assert written["policy"]["prompt"].startswith("push the T to the ")
-    assert len(table(figures)) == 8
+    assert len(table(figures)) == 10
 
 
 def test_progress_is_told(perfect):

@@ -46,6 +46,15 @@ def test_without_an_embedded_checkpoint_one_must_be_named(cosmos_robot, monkeypa
     assert "give one with --checkpoint" in result.stderr
 
 
+def test_a_place_that_cannot_be_written_to_is_a_sentence_before_anything_is_loaded(cosmos_robot, tmp_path, monkeypatch):
+    monkeypatch.setattr("cosmos_robot.world_model.load_world_model", lambda *_, **__: pytest.fail("loaded"))
+    (tmp_path / "file").write_text("")
+    for out in ("file", "file/below"):
+        result = cosmos_robot("demo", "--checkpoint", "some/where", "--out", out)
+        assert result.exit_code == 2
+        assert f"{tmp_path / 'file'} is not a folder that may be written to" in result.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.e2e
 def test_a_demo_of_random_weights(cosmos_robot, checkpoint_folder, tmp_path):

@@ -15,6 +15,7 @@ from cosmos_robot.training.post_training import PostTraining
 from cosmos_robot.training.pusht_recording import HELD_OUT_SEED, RecordingConfig, record
 from cosmos_robot.training.recorded_episodes import episodes_in
 from cosmos_robot.training.schedule import Budget
+from cosmos_robot.training.stop_request import TrainingStopped
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,18 @@ def test_adapters_without_peft_name_the_extra(cosmos_robot, recordings, monkeypa
     result = cosmos_robot(*arguments("start", recordings, "--lora-rank", 4))
     assert result.exit_code == 2
     assert "cosmos-robot[train]" in result.stderr
+
+
+def test_a_training_that_is_stopped_says_how_to_go_on(cosmos_robot, recordings, monkeypatch):
+    def stopped(*_, **__):
+        raise TrainingStopped(
+            "stopped after step 7 of the transformer, which is saved in run; the same command goes on."
+        )
+
+    monkeypatch.setattr("cosmos_robot.training.from_folders.train_from_folders", stopped)
+    result = cosmos_robot(*arguments("start", recordings))
+    assert result.exit_code == 130
+    assert result.stderr.strip().endswith("the same command goes on.")
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from cosmos_robot.errors import (
     InvalidInputError,
     MissingDependencyError,
     UnsupportedModeError,
+    UntrainedDomainWarning,
 )
 from cosmos_robot.training.fine_tuning import FineTuning, Lora, published_training
 from cosmos_robot.training.from_folders import train_from_folders
@@ -77,7 +78,8 @@ def whole(start, data, tmp_path_factory):
 @pytest.fixture(scope="module")
 def adapters(start, data, tmp_path_factory):
     pytest.importorskip("peft", reason="the extra train")
-    return train(start, data, tmp_path_factory.mktemp("adapters"), lora=Lora(2, 4))
+    with pytest.warns(UntrainedDomainWarning, match="adapters leave the action heads as they are"):
+        return train(start, data, tmp_path_factory.mktemp("adapters"), lora=Lora(2, 4))
 
 
 def train(start, data, out, **changes):
