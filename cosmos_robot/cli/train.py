@@ -31,6 +31,10 @@ def train(
     action_chunk_size: Annotated[
         int | None, typer.Option(min=4, help="Actions of a window.", show_default="the domain's")
     ] = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(help="Camera of the recordings; may be repeated.", show_default="by the names the domain knows"),
+    ] = None,
     stride: Annotated[int, typer.Option(min=1, help="Actions between the starts of two windows.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Of every batch.")] = 0,
     device: DeviceOption = None,
@@ -65,7 +69,9 @@ def train(
         stride=stride,
     )
     try:
-        result = train_from_folders(checkpoint, data, domain=robot, out=out, config=config, device=device)
+        result = train_from_folders(
+            checkpoint, data, domain=robot, out=out, config=config, cameras=camera or None, device=device
+        )
     except TrainingStopped as stopped:
         typer.echo(str(stopped), err=True)
         raise typer.Exit(INTERRUPTED) from stopped

@@ -32,6 +32,7 @@ def train_from_folders(
     domain: Domain,
     out: Path,
     config: FineTuning,
+    cameras: Sequence[str] | None = None,
     device: str | None = None,
 ) -> Path:
     """Post-train a checkpoint on recordings; called again, it goes on where it was stopped.
@@ -42,6 +43,7 @@ def train_from_folders(
         domain: the robot.
         out: folder for the state, the metrics, the cached windows and the result.
         config: how.
+        cameras: of the recordings, those to show; None goes by the names that the domain knows.
         device: "cpu", "cuda" or "cuda:N"; None takes CUDA where there is one.
 
     Returns:
@@ -64,8 +66,13 @@ def train_from_folders(
     header = ComponentHeader.read(folder, "transformer")
     require_memory(training_bytes(header, config, frozen), where, what=f"the training of {checkpoint}")
     chunk = config.chunk or domain.action_chunk_size
-    episodes = _all_episodes(sources, domain, chunk)
-    RunFolder(out).claim(_identity(checkpoint, folder, sources, domain, config))
+    episodes = _all_episodes(sources, domain, chunk, cameras)
+    RunFolder(out).claim(
+        {
+            **_identity(checkpoint, folder, sources, domain, config),
+            "cameras": None if cameras is None else list(cameras),
+        }
+    )
     pipeline = Cosmos3OmniPipeline.from_pretrained(
         folder,
         dtype={"transformer": frozen, "default": torch.float32},
@@ -105,8 +112,10 @@ def _startable(checkpoint: str | Path) -> Path:
     return find_checkpoint(checkpoint)
 
 
-def _all_episodes(sources: Sequence[str | Path], domain: Domain, chunk: int) -> Iterator[TrainingEpisode]:
-    return chain.from_iterable([episodes_in(source, domain, chunk) for source in sources])
+def _all_episodes(
+    sources: Sequence[str | Path], domain: Domain, chunk: int, cameras: Sequence[str] | None
+) -> Iterator[TrainingEpisode]:
+    return chain.from_iterable([episodes_in(source, domain, chunk, cameras) for source in sources])
 
 
 def _identity(

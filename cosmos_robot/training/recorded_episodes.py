@@ -1,6 +1,6 @@
 """Recorded data as episodes to train on: any dataset that `open_episodes` reads, or shards of recorded Push-T."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cosmos_robot.datasets.episode import Episode, Episodes
@@ -18,7 +18,9 @@ _PIECE_CHUNKS = 2
 """A prompt tells of so many chunks: what is said may come after the window that is trained on."""
 
 
-def episodes_in(source: str | Path, domain: Domain, chunk: int) -> Iterator[TrainingEpisode]:
+def episodes_in(
+    source: str | Path, domain: Domain, chunk: int, cameras: Sequence[str] | None = None
+) -> Iterator[TrainingEpisode]:
     """Read recorded data.
 
     A dataset's episodes come whole, at the domain's frame rate and on its canvas of cameras, with their task; those
@@ -28,6 +30,7 @@ def episodes_in(source: str | Path, domain: Domain, chunk: int) -> Iterator[Trai
         source: folder, file or Hub id of a dataset; or a folder of recorded Push-T (`pusht_*.npz`).
         domain: the robot that is trained.
         chunk: actions of a training window.
+        cameras: a dataset's cameras to show; None goes by the names that the domain knows.
 
     Raises:
         InvalidInputError: if there are no recordings, they do not fit the domain, or an episode is held out.
@@ -36,10 +39,12 @@ def episodes_in(source: str | Path, domain: Domain, chunk: int) -> Iterator[Trai
     if Path(source).is_dir() and any(Path(source).glob("pusht_*.npz")):
         return _pusht_pieces(Path(source), domain, chunk)
     _require_trainable(domain)
-    return _whole_episodes(open_episodes(source), source, domain, chunk)
+    return _whole_episodes(open_episodes(source), source, domain, chunk, cameras)
 
 
-def _whole_episodes(episodes: Episodes, source: str | Path, domain: Domain, chunk: int) -> Iterator[TrainingEpisode]:
+def _whole_episodes(
+    episodes: Episodes, source: str | Path, domain: Domain, chunk: int, cameras: Sequence[str] | None
+) -> Iterator[TrainingEpisode]:
     long_enough = 0
     with episodes as dataset:
         for episode in dataset:
@@ -47,7 +52,7 @@ def _whole_episodes(episodes: Episodes, source: str | Path, domain: Domain, chun
             if actions < chunk:
                 continue
             long_enough += 1
-            window = windows([episode], domain, chunk=actions)[0]
+            window = windows([episode], domain, chunk=actions, cameras=cameras)[0]
             yield TrainingEpisode(frames=window.frames, actions=window.actions.values, prompt=window.prompt)
     if not long_enough:
         raise InvalidInputError(

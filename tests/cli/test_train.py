@@ -4,6 +4,8 @@ import shutil
 
 import numpy as np
 import pytest
+from lerobot_folder import write_v2
+from numbered_video import numbers_of
 from zarr_v2 import replay_buffer
 
 pytest.importorskip("gym_pusht", reason="the extra pusht")
@@ -85,6 +87,14 @@ def test_any_dataset_is_trained_on_whole_episodes(demonstrations):
     np.testing.assert_allclose(third.actions, targets[49:65])
     with pytest.raises(InvalidInputError, match=r"no episode of .* has the 40 actions"):
         list(episodes_in(source, get_domain("pusht"), 40))
+
+
+def test_cameras_are_those_that_are_named(tmp_path):
+    folder = write_v2(tmp_path / "v21")
+    episode = next(iter(episodes_in(folder, get_domain("pusht"), 4, ["observation.images.wrist"])))
+    assert numbers_of(episode.frames)[:3] == [500, 501, 502]
+    other = next(iter(episodes_in(folder, get_domain("pusht"), 4, ["observation.images.top"])))
+    assert numbers_of(other.frames)[:3] == [0, 1, 2]
 
 
 def test_a_domain_with_a_state_row_is_not_trained(demonstrations):

@@ -68,7 +68,7 @@ def errors(model, domain, seed=0, **options):
     canvas, autoencoder = action_canvas(SIDE, SIDE, domain.tier), model.engine.autoencoder
     with torch.no_grad():
         latents = autoencoder.encode(autoencoder.pixels(frames, canvas), canvas)
-        shown = model.engine._frames(latents, as_float=False)[0]
+        shown = model.engine.frames.to_host(latents, as_float=False)[0]
 
     def off(answer):
         return float(np.abs(answer.frames[1:].astype(float) - shown[1:]).mean())
