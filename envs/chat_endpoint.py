@@ -1,14 +1,12 @@
-"""Asks a vision-language model behind any service that speaks OpenAI's chat completions."""
+"""Asks a vision-language model behind any service that speaks OpenAI's chat completions, for `LanguageJudge`."""
 
-import base64
-import io
 import os
 from dataclasses import dataclass
-from typing import Any
 
-from PIL import Image
-
-from cosmos_robot.errors import InvalidInputError, MissingDependencyError, ServiceError
+from cosmos_robot.errors import AnswerError, InvalidInputError, ServiceError
+from cosmos_robot.interface.chat import ImagePart, Message
+from cosmos_robot.interface.reason import ReasonRequest, ReasonSampling
+from cosmos_robot.remote.chat_reasoner import ChatReasoner
 from cosmos_robot.types import Frames
 
 
@@ -34,10 +32,8 @@ class ChatEndpoint:
     max_tokens: int = 256
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("http://", "https://")):
-            raise InvalidInputError(f"a judge's url begins with http:// or https://; got {self.url!r}.")
-        if self.timeout <= 0 or self.max_tokens < 1:
-            raise InvalidInputError("a judge's timeout and max_tokens must be positive.")
+        ChatReasoner(self.url, self.model, timeout=self.timeout)
+        ReasonSampling(max_new_tokens=self.max_tokens)
 
     def __call__(self, frames: Frames, question: str) -> str:
         """Ask about frames uint8 `[N, H, W, 3]`.
@@ -46,55 +42,20 @@ class ChatEndpoint:
             ServiceError: if the service cannot be reached, takes too long, refuses, or answers with something else.
             InvalidInputError: if the key's variable is not set.
         """
+        reasoner = ChatReasoner(self.url, self.model, api_key=self._key(), timeout=self.timeout)
+        message = Message("user", (*map(ImagePart, frames), question))
+        likeliest = ReasonSampling(do_sample=False, max_new_tokens=self.max_tokens)
         try:
-            import httpx
-        except ImportError as error:
-            raise MissingDependencyError(
-                "asking a service needs httpx; get it with pip install 'cosmos-robot[server]'."
-            ) from error
-        where = f"{self.url.rstrip('/')}/chat/completions"
-        try:
-            response = httpx.post(
-                where, json=self._body(frames, question), headers=self._headers(), timeout=self.timeout
-            )
-        except httpx.TimeoutException as error:
-            raise ServiceError(f"the judge at {where} gave no answer within {self.timeout:g} s.") from error
-        except httpx.TransportError as error:
-            raise ServiceError(f"the judge at {where} cannot be reached: {error}.") from error
-        if response.status_code != httpx.codes.OK:
-            raise ServiceError(f"the judge at {where} answered {response.status_code}: {response.text[:200]}")
-        return self._text(response, where)
+            return reasoner.answer(ReasonRequest((message,), likeliest)).result().text
+        except AnswerError as error:  # to an environment it is a step that may be tried again
+            raise ServiceError(f"the judge did not judge: {error}") from error
 
-    def _body(self, frames: Frames, question: str) -> dict[str, Any]:
-        pictures = [{"type": "image_url", "image_url": {"url": _data_url(frame)}} for frame in frames]
-        return {
-            "model": self.model,
-            "messages": [{"role": "user", "content": [*pictures, {"type": "text", "text": question}]}],
-            "max_tokens": self.max_tokens,
-            "temperature": 0,
-        }
-
-    def _headers(self) -> dict[str, str]:
+    def _key(self) -> str | None:
         if self.api_key_env is None:
-            return {}
+            return None
         key = os.environ.get(self.api_key_env)
         if not key:
             raise InvalidInputError(
                 f"the judge's key is to be in the environment variable {self.api_key_env}; it is not set."
             )
-        return {"Authorization": f"Bearer {key}"}
-
-    def _text(self, response: Any, where: str) -> str:
-        try:
-            text = response.json()["choices"][0]["message"]["content"]
-        except (ValueError, LookupError, TypeError) as error:
-            raise ServiceError(f"the judge at {where} gave no chat completion: {response.text[:200]}") from error
-        if not isinstance(text, str):
-            raise ServiceError(f"the judge at {where} gave an answer without text.")
-        return text
-
-
-def _data_url(frame: Frames) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(frame).save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+        return key

@@ -74,7 +74,7 @@ class ChatReasoner:
         except httpx.TimeoutException as error:
             raise late from error
         except httpx.RequestError as error:
-            raise ServiceError(f"the reasoner at {where} cannot be reached: {error}.") from error
+            raise ServiceError(f"the reasoner at {where} cannot be reached: {str(error).rstrip('.')}.") from error
         text = content.decode(errors="replace")
         if response.status_code != httpx.codes.OK:
             raise ServiceError(f"the reasoner at {where} answered {response.status_code}: {text[:200]}")

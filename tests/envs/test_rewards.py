@@ -235,7 +235,7 @@ def test_a_named_reward_is_closed_with_its_environment(counting, starts, monkeyp
     ("model", "message"),
     [
         ("refuses", "answered 429: slow down"),
-        ("garbled", "no chat completion"),
+        ("garbled", "gave no JSON"),
         ("mute", "without text"),
         ("slow", "no answer within 0.5 s"),
     ],
