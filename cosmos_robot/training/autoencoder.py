@@ -26,7 +26,6 @@ from cosmos_robot.training.pusht_clips import ClipSource, colour_bins, to_pixels
 from cosmos_robot.training.run_folder import RunFolder
 from cosmos_robot.training.run_loop import train_to_the_end
 from cosmos_robot.training.schedule import Budget, LearningRate
-from cosmos_robot.training.still_latents import drift, still_cells
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,6 @@ class AutoencoderTraining:
         foreground_weight: added to the weight 1 of the error at pixels that are not background.
         rare_weight: added at pixels of a colour that is rare among them, by how rare it is.
         moving_weight: added where a pixel differs from the frame before: small things that move fast are lost first.
-        still_weight: of how far the latents of what stands still differ from one latent frame to the next, in units of
-            their variance; see `still_latents`.
         kl_weight: of the divergence of the latents (mean over elements) from a unit Gaussian.
         clip_gradient: largest norm of the gradient.
         ema_decay: of the averaged weights.
@@ -82,7 +79,6 @@ class AutoencoderTraining:
     foreground_weight: float = 8.0
     rare_weight: float = 40.0
     moving_weight: float = 16.0
-    still_weight: float = 0.1
     kl_weight: float = 1e-4
     clip_gradient: float = 1.0
     ema_decay: float = 0.998
@@ -220,9 +216,7 @@ class _Trainer:
         config = self.config
         with bfloat16_where_it_pays(pixels.device.type):
             if not config.decoder_only:
-                still = still_cells(pixels, self.vae.config.scale_factor_spatial) if pixels.shape[2] > 1 else None
-                terms = self.loss(self.vae, pixels, noise, weight, still)
-                return terms @ terms.new_tensor([1.0, config.kl_weight, config.still_weight])
+                return self.loss(self.vae, pixels, noise, weight, config.kl_weight)
             scale = torch.from_numpy(rng.uniform(0.0, config.decoder_noise, len(pixels)).astype(np.float32))
             std = torch.tensor(self.vae.config.latents_std).view(1, -1, 1, 1, 1)
             return self.loss(self.vae, pixels, noise * std * scale.view(-1, 1, 1, 1, 1), weight)
@@ -299,14 +293,14 @@ def _build_optimizers(
     return optimizers
 
 
-def _loss(vae: Any, pixels: Tensor, noise: Tensor, weight: Tensor, still: Tensor | None) -> Tensor:
-    """`[3]`: weighted L1 and squared error, divergence of the latents, their drift where nothing moves."""
+def _loss(vae: Any, pixels: Tensor, noise: Tensor, weight: Tensor, kl_weight: float) -> Tensor:
+    """Weighted L1 and squared error, and the divergence of the latents."""
     mean, log_variance = encode_moments(vae, pixels).float().chunk(2, dim=1)
     log_variance = log_variance.clamp(-30.0, 20.0)
     decoded = decode_latents(vae, mean + (0.5 * log_variance).exp() * noise)
+    reconstruction = _weighted_error(decoded, pixels, weight)
     divergence = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).mean()
-    moved = torch.zeros_like(divergence) if still is None else drift(mean, still)
-    return torch.stack([_weighted_error(decoded, pixels, weight), divergence, moved])
+    return reconstruction + kl_weight * divergence
 
 
 def _decoder_loss(vae: Any, pixels: Tensor, noise: Tensor, weight: Tensor) -> Tensor:
