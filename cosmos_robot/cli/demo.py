@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cosmos_robot.cli.outputs import require_writable
 from cosmos_robot.cli.settings import CheckpointOption, DeviceOption, DtypeOption
 from cosmos_robot.errors import CheckpointError, MissingDependencyError
 
@@ -40,11 +39,12 @@ def demo(
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")  # pygame's own affair
     _require_extras()
     _require_checkpoint(checkpoint)
-    require_writable(out)
     from cosmos_robot.benchmarks.demo import STAGES, run_demo, table
     from cosmos_robot.cli.model_choice import ModelChoice
+    from cosmos_robot.cli.outputs import require_writable
     from cosmos_robot.cli.progress import ProgressBars
 
+    require_writable(out)
     choice = ModelChoice(checkpoint, device, dtype)
     with ProgressBars(STAGES, noun="demo") as bars:
         model = choice.load()

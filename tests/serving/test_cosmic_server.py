@@ -49,7 +49,7 @@ def test_too_many_are_told_to_come_back(serve):
 @pytest.mark.parametrize("path", ["text", "image", "video", "audio"])
 def test_the_safety_checker_looks_at_every_prompt(path, serve):
     with serve(TalkingModel(), safety="words") as client:
-        answer = client.post(f"{AI}/{path}", json={"prompt": f"I want {min(default_words())}."})
+        answer = client.post(f"{AI}/{path}", json={"prompt": f"I want {default_words()[0]}."})
         assert answer.status_code == 400, answer.text
         assert client.model.batches == client.model.asked == []
 

@@ -245,6 +245,15 @@ def metrics_of(folder):
     return [{name: value for name, value in line.items() if name not in ("time", "elapsed")} for line in lines]
 
 
+@pytest.fixture
+def one_thread():
+    """A forked process has none of OpenMP's threads that its parent has begun, and would wait for them for ever."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @contextmanager
 def training_elsewhere(*arguments, **changes):
     """A process that trains, in the end killed."""
@@ -274,6 +283,7 @@ def wait_for_step(folder, step):
         time.sleep(0.002)
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("muon_rate", [None, 0.02])
 def test_training_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path, text, windows, muon_rate):
     """State, averages, optimisers and metrics, to the last bit; half of the kills come while a state is written."""
@@ -322,6 +332,7 @@ def test_lines_of_steps_that_were_not_saved_are_taken_back(tmp_path):
     assert [line["step"] for line in metrics_of(tmp_path)] == [10, 20]
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_training_that_is_asked_to_stop_saves_what_it_has(tmp_path, text, windows, number, capfd):
     changes = {"modes": (ModeShare("policy", 2),), "save_seconds": 1e9, "log_steps": 1}
