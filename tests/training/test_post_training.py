@@ -11,33 +11,19 @@ import numpy as np
 import pytest
 import torch
 from small_disk import small_disk
+from small_trainer import train_and_exit, trainer
 
 from cosmos_robot.domains.registry import get_domain
 from cosmos_robot.errors import InvalidInputError, RecordingError, TrainingError
 from cosmos_robot.training.fine_tuning import is_trained
 from cosmos_robot.training.flow_matching import FlowMatching, mode_layout
-from cosmos_robot.training.post_training import PostTrainer, PostTraining
 from cosmos_robot.training.prompt_mix import ModeShare, TextEncoder
 from cosmos_robot.training.pusht_prompts import all_prompts
 from cosmos_robot.training.run_folder import RunFolder
-from cosmos_robot.training.schedule import Budget, LearningRate
-from cosmos_robot.training.small_checkpoint import TransformerForm, build_transformer
 from cosmos_robot.training.state_reading import reading_loss
-from cosmos_robot.training.stop_request import TrainingStopped
 from cosmos_robot.training.tokenizer import train_tokenizer
 from cosmos_robot.training.windows import LatentWindows
 
-FORM = TransformerForm(
-    hidden_size=32,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    num_key_value_heads=1,
-    head_dim=16,
-    intermediate_size=48,
-    latent_channel=4,
-    latent_patch_size=2,
-    rope_axes_dim=(4, 2, 2),
-)
 PROMPTS = ("push the T to the left", "move the pusher to the top", "hold the pusher still")
 
 
@@ -55,25 +41,6 @@ def windows():
     latents = np.zeros((24, 4, 5, 6, 6), dtype=np.float16)
     latents[:, :2, 1:] = actions[:, 0, :, None, None, None]  # what the actions are stands in every later cell
     return LatentWindows(latents, actions, rng.integers(0, 3, 24), PROMPTS)
-
-
-def trainer(folder, text, windows, steps, **changes):
-    settings = {
-        "modes": (
-            ModeShare("forward_dynamics", 6, told=0.3),
-            ModeShare("inverse_dynamics", 4, told=0.3),
-            ModeShare("policy", 4),
-            ModeShare("image2video", 2, every=2),
-            ModeShare("text2video", 2, every=3),
-            ModeShare("text2image", 2, every=3),
-        ),
-        "autocast": False,
-        **changes,
-    }
-    rate = LearningRate(peak=3e-3, warmup_steps=3, decay_from=1.0)
-    config = PostTraining(budget=Budget(steps=steps), learning_rate=rate, **settings)
-    model = build_transformer(FORM, vocab_size=len(text.tokenizer))
-    return PostTrainer(RunFolder(folder), model, text, windows, domain_id=4, fps=10.0, config=config)
 
 
 def test_training_lowers_the_loss_and_every_mode_takes_part(tmp_path, text, windows):
@@ -245,28 +212,10 @@ def metrics_of(folder):
     return [{name: value for name, value in line.items() if name not in ("time", "elapsed")} for line in lines]
 
 
-@pytest.fixture
-def one_thread():
-    """A forked process has none of OpenMP's threads that its parent has begun, and would wait for them for ever."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @contextmanager
 def training_elsewhere(*arguments, **changes):
-    """A process that trains, in the end killed."""
-
-    def work():
-        try:
-            trainer(*arguments, **changes).run()
-        except TrainingStopped as stopped:
-            print(stopped)
-            os._exit(130)
-        os._exit(0)
-
-    process = get_context("fork").Process(target=work)
+    """A process that trains, in the end killed. A fresh one: a forked one has its parent's locks and no threads."""
+    process = get_context("spawn").Process(target=train_and_exit, args=arguments, kwargs=changes)
     process.start()
     try:
         yield process
@@ -283,7 +232,7 @@ def wait_for_step(folder, step):
         time.sleep(0.002)
 
 
-@pytest.mark.usefixtures("one_thread")
+@pytest.mark.slow
 @pytest.mark.parametrize("muon_rate", [None, 0.02])
 def test_training_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path, text, windows, muon_rate):
     """State, averages, optimisers and metrics, to the last bit; half of the kills come while a state is written."""
@@ -332,7 +281,6 @@ def test_lines_of_steps_that_were_not_saved_are_taken_back(tmp_path):
     assert [line["step"] for line in metrics_of(tmp_path)] == [10, 20]
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_training_that_is_asked_to_stop_saves_what_it_has(tmp_path, text, windows, number, capfd):
     changes = {"modes": (ModeShare("policy", 2),), "save_seconds": 1e9, "log_steps": 1}
