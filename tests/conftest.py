@@ -1,5 +1,6 @@
 """Fixtures that many tests share: random-weight checkpoints, built once."""
 
+import signal
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +31,12 @@ CHECKPOINTS = {
     "no actions": RandomCheckpoint(action_gen=False, seed=3),
     "sound": RandomCheckpoint(form="nano", layers=3, sound=True, seed=4),
 }
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interrupts():
+    """What a shell starts in the background ignores Ctrl-C, which some tests send, and would wait for it for ever."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
